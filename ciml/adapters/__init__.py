@@ -1,0 +1,1 @@
+"""The outside world: each adapter raises the core's errors only."""

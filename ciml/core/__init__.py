@@ -1,0 +1,1 @@
+"""Values and decisions: no input or output, no clock, no environment."""
