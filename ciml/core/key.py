@@ -1,0 +1,186 @@
+"""Every hash list of ciml: each starts with a tag and a version.
+
+Two kinds of key can never meet, since their tags differ, and a changed list gets a new version,
+so that it never hits what an older ciml stored.
+
+- A *recipe* is what a commit asks for. It comes from Git alone: commands, parameters, object ids
+  of tracked inputs, and the recipes of the stages that make the other inputs.
+- A *key* is what a worker computes: the recipe's list with content digests in the place of
+  upstream recipes, and the platform. Equal keys may share outputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ciml.core.ids import Digest, ModelName, StageName
+from ciml.core.inputs import DataInput, Input, ProducedInput, TrackedInput
+from ciml.core.pipeline import Stage
+from ciml.core.results import Output
+from ciml.core.value import Value
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def digest(tag: str, *parts: object) -> Digest:
+    """SHA-256 over a tag and a list of parts, the same on every machine.
+
+    The list is canonical JSON (sorted keys, no white space, shortest floats), so it is injective:
+    `("a", "b")` and `("ab",)` differ, as do `1`, `1.0`, `True` and `"1"`.
+
+    Args:
+        tag: kind and version, such as `ciml/recipe/1`.
+        parts: values, strings, numbers, booleans, None, and lists, tuples and mappings of them.
+            Strings may hold surrogates, as paths do that are not UTF-8.
+    """
+    try:
+        text = _encode(parts)
+    except UnicodeEncodeError:
+        text = _encode(_without_surrogates(parts))
+    return Digest(hashlib.sha256(tag.encode() + b"\0" + text).hexdigest())
+
+
+def _without_surrogates(part: object) -> object:
+    """The same value with each string that is not Unicode as {"bytes": hex}: no string equals that."""
+    match part:
+        case str():
+            raw = part.encode("utf-8", "surrogateescape")
+            return part if raw.isascii() or _is_utf8(part) else {"bytes": raw.hex()}
+        case list() | tuple():
+            return [_without_surrogates(item) for item in part]
+        case dict():
+            return [[_without_surrogates(key), _without_surrogates(part[key])] for key in sorted(part)]
+        case Value():
+            return _without_surrogates(msgspec.structs.asdict(part))
+    return part
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class Surroundings(Value, frozen=True, kw_only=True):
+    """What a stage's bytes may depend on besides its own declaration."""
+
+    python: str | None
+    """`environment.python`, or None where the user's PATH serves."""
+    requirements: str | None
+    """The Git object id of the requirements file."""
+    platform: str
+    """System, architecture and `environment.python`; part of keys, not of recipes."""
+
+
+def _declaration(stage: Stage, surroundings: Surroundings) -> tuple[object, ...]:
+    """What the recipe and the key share: no clock, host, branch, stage name or platform."""
+    return (
+        stage.command.script,
+        stage.command.argv,
+        sorted(stage.command.arguments),
+        stage.params,
+        stage.env,
+        stage.image,
+        stage.workdir,
+        stage.when,
+        [place.inside for place in stage.outputs],
+        [_inside(stage, path) for path in stage.metrics],
+        surroundings.python,
+        surroundings.requirements,
+    )
+
+
+def _inside(stage: Stage, path: str) -> str:
+    return next(place.inside for place in stage.outputs if place.path == path)
+
+
+def recipe(
+    stage: Stage, inputs: Sequence[Input], surroundings: Surroundings, upstream: Mapping[StageName, Digest]
+) -> Digest:
+    """What the commit asks of this stage.
+
+    Args:
+        stage: the stage, a pick node included.
+        inputs: all of its inputs, imported modules included.
+        surroundings: the environment; its platform is left out.
+        upstream: recipes of the stages that make the produced inputs, and of a pick's instances.
+    """
+    asked = sorted(_asked(item, upstream) for item in inputs)
+    if stage.pick:
+        rule = stage.pick
+        chosen = [[upstream[made], upstream[scored]] for made, scored in rule.candidates]
+        return digest("ciml/pick-recipe/1", rule.metric, rule.goal, chosen, [place.inside for place in stage.outputs])
+    return digest("ciml/recipe/1", *_declaration(stage, surroundings), asked)
+
+
+def _asked(item: Input, upstream: Mapping[StageName, Digest]) -> tuple[str, ...]:
+    match item:
+        case TrackedInput():
+            return (item.inside, "git", f"{item.mode:o}", item.oid)
+        case DataInput():
+            return (item.inside, "data", item.digest)
+        case ProducedInput():
+            return (item.inside, "recipe", upstream[item.stage], item.output, item.part)
+
+
+def key(
+    stage: Stage,
+    inputs: Sequence[Input],
+    surroundings: Surroundings,
+    made: Mapping[tuple[StageName, str, str], Output],
+) -> Digest:
+    """What a worker computes for this stage, once every input's bytes are known.
+
+    Args:
+        stage: a stage with a command; a pick node has no key of its own.
+        inputs: all of its inputs.
+        surroundings: the environment, platform included unless the stage says `platform: any`.
+        made: what lies at each produced input, by (stage, output, part).
+    """
+    have = sorted(_had(item, made) for item in inputs)
+    platform = "any" if stage.any_platform else surroundings.platform
+    return digest("ciml/key/1", *_declaration(stage, surroundings), have, platform)
+
+
+def _had(item: Input, made: Mapping[tuple[StageName, str, str], Output]) -> tuple[str, ...]:
+    match item:
+        case TrackedInput():
+            return (item.inside, "git", f"{item.mode:o}", item.oid)
+        case DataInput():
+            return (item.inside, "data", item.digest)
+        case ProducedInput():
+            output = made[item.stage, item.output, item.part]
+            return (item.inside, "directory" if output.directory else "file", output.digest)
+
+
+def pick_key(stage: Stage, winner: Output | None, outputs: Sequence[Output]) -> Digest:
+    """The key under which a pick node's outputs are known: the winner's own bytes decide."""
+    del winner
+    return digest("ciml/pick-key/1", stage.name, [(output.path, output.digest) for output in outputs])
+
+
+def model_recipe(model: ModelName, maker: Digest) -> Digest:
+    """A model's recipe: its name with the recipe of the stage that makes its path."""
+    return digest("ciml/model/1", model, maker)
+
+
+def policy(checks: Sequence[object], promote: str) -> Digest:
+    """The digest of what must hold: checks with the values of the parameters in them."""
+    return digest("ciml/policy/1", list(checks), promote)
+
+
+def verdict(model: Digest, read: Mapping[str, Digest], policy: Digest, champion: str | None) -> Digest:
+    """The name of a judgement: where all four are equal, the recorded verdict stands.
+
+    Args:
+        model: the model's recipe.
+        read: template name -> recipe of each stage whose metrics or scores the gate reads.
+        policy: digest of the checks.
+        champion: identity of the version compared with (its registration's digest), None for none.
+    """
+    return digest("ciml/verdict/1", model, sorted(read.values()), policy, champion)
