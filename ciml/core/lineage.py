@@ -1,0 +1,228 @@
+"""The record of a run: which commit, data, parameters and code made which model, and what was decided.
+
+Every run writes one (`runs/<id>/run.json`); what belongs to one model of it is the
+`ciml/lineage.json` of its registered version. Both are this value, so both are read alike.
+It holds names of secrets at most, never a value, and addresses without users and queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeVar
+
+import msgspec
+
+from ciml.core.errors import IntegrityError
+from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath, StageName
+from ciml.core.inputs import Input, ProducedInput
+from ciml.core.pipeline import ParamValue
+from ciml.core.results import Cancelled, Failed, Output, Ran, Record, Restored, Skipped, StageResult
+from ciml.core.url import without_secrets
+from ciml.core.value import Value
+
+FORMAT = "ciml/run/1"
+
+T = TypeVar("T")
+
+
+class Commit(Value, frozen=True, kw_only=True):
+    """One commit, as far as a lineage speaks of it. Who and when are informational."""
+
+    sha: CommitSha
+    tree: GitOid
+    parents: tuple[CommitSha, ...] = ()
+    author: str = ""
+    time: int = 0
+    """Committer's, in seconds since 1970 UTC; Git lets it be any number."""
+    subject: str = ""
+
+
+class StageTrace(Value, frozen=True, kw_only=True):
+    """What one stage read, what came of it, and under which recipe and key."""
+
+    name: StageName
+    recipe: Digest
+    inputs: tuple[Input, ...] = ()
+    params: dict[str, ParamValue] = {}
+    """The parameters that it names, with the values in force."""
+    result: Literal["ran", "restored", "skipped", "failed", "cancelled"]
+    reason: str = ""
+    record: Record | None = None
+    """Key, outputs by digest, metrics, platform and packages; None where nothing was made."""
+
+
+class CheckLine(Value, frozen=True, kw_only=True):
+    """One check of a gate as it came out."""
+
+    check: str
+    passed: bool
+    left: float | str | None = None
+    right: float | str | None = None
+    detail: str = ""
+
+
+class ChampionLine(Value, frozen=True, kw_only=True):
+    """Whom the model was compared with."""
+
+    version: int
+    metrics: dict[str, float] = {}
+
+
+class ModelTrace(Value, frozen=True, kw_only=True):
+    """One model of a run: what it is, how it was judged, what became of it."""
+
+    name: ModelName
+    recipe: Digest
+    path: RepoPath
+    stages: tuple[StageName, ...] = ()
+    """The stages whose results it or its gate uses, directly or not; empty means all of the run."""
+    artifact: Output | None = None
+    metrics: dict[str, float] = {}
+    champion: ChampionLine | None = None
+    verdict: Literal["accepted", "rejected", "unchanged", "not-judged"] = "not-judged"
+    reason: str = ""
+    checks: tuple[CheckLine, ...] = ()
+    policy: Digest | None = None
+    version: int | None = None
+    promoted: bool = False
+
+
+class RunTrace(Value, frozen=True, kw_only=True):
+    """One run. Who, when and where are informational: nothing is decided by them."""
+
+    format: str = FORMAT
+    id: str
+    commit: Commit | None = None
+    """None before a repository's first commit."""
+    dirty: bool = False
+    """The work tree differed from the commit: then the commit alone does not explain the result."""
+    branch: str | None = None
+    repository: str = ""
+    """Address of `origin`, bare."""
+    event: str = "local"
+    """`push`, `pull-request`, `schedule`, …, as the CI event says; `local` on a laptop."""
+    actor: str = ""
+    run_url: str = ""
+    started: str = ""
+    """UTC, RFC 3339, seconds."""
+    seconds: float = 0.0
+    ciml: str = ""
+    """Version of ciml."""
+    pipeline: Digest | None = None
+    """Of ciml.yaml's bytes."""
+    requirements: GitOid | None = None
+    stages: tuple[StageTrace, ...] = ()
+    models: tuple[ModelTrace, ...] = ()
+
+
+def run_id(moment: datetime, token: str) -> str:
+    """The name of a run: later ones sort after earlier ones.
+
+    Args:
+        moment: when it starts, with a time zone.
+        token: a few random hex digits, against two runs in one second.
+    """
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}-{token}"
+
+
+def trace(
+    name: StageName,
+    recipe: Digest,
+    inputs: Sequence[Input],
+    params: dict[str, ParamValue],
+    result: StageResult,
+) -> StageTrace:
+    """What a run's record keeps of one stage."""
+    record: Record | None = None
+    reason = ""
+    kind: Literal["ran", "restored", "skipped", "failed", "cancelled"]
+    match result:
+        case Ran():
+            kind, record, reason = "ran", result.record, result.note or ""
+        case Restored():
+            kind, record = "restored", result.record
+        case Skipped():
+            kind, record, reason = "skipped", result.record, result.reason
+        case Failed():
+            kind, reason = "failed", result.reason
+        case Cancelled():
+            kind, reason = "cancelled", result.reason
+    return StageTrace(
+        name=name,
+        recipe=recipe,
+        inputs=tuple(inputs),
+        params=params,
+        result=kind,
+        reason=without_secrets(reason),
+        record=record,
+    )
+
+
+def of_model(run: RunTrace, name: ModelName) -> RunTrace:
+    """The part of a run that belongs to one of its models: what its version carries."""
+    model = next(model for model in run.models if model.name == name)
+    wanted = set(model.stages) or {stage.name for stage in run.stages}
+    return msgspec.structs.replace(
+        run, stages=tuple(stage for stage in run.stages if stage.name in wanted), models=(model,)
+    )
+
+
+def makers(stages: Iterable[StageTrace], needed: Iterable[StageName]) -> frozenset[StageName]:
+    """The named stages and all those they read from, directly or not."""
+    by_name = {stage.name: stage for stage in stages}
+    found: set[StageName] = set()
+    waiting = list(needed)
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in by_name:
+            found.add(name)
+            waiting += [item.stage for item in by_name[name].inputs if isinstance(item, ProducedInput)]
+    return frozenset(found)
+
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def encode(value: object) -> bytes:
+    """Valid JSON of any value of a lineage; a path that is not UTF-8 is shown with `\\xNN`."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return _encode(_readable(msgspec.to_builtins(value)))
+
+
+def _readable(part: object) -> object:
+    match part:
+        case str():
+            return part.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        case list() | tuple():
+            return [_readable(item) for item in part]
+        case dict():
+            return {_readable(key): _readable(value) for key, value in part.items()}
+    return part
+
+
+def decode(data: bytes, kind: type[T], *, where: str) -> T:
+    """The value that `data` holds.
+
+    Raises:
+        IntegrityError: it is not what ciml wrote there.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{where} is not a lineage record: {error}") from error
+
+
+def moment(seconds: int) -> str:
+    """A commit's time as RFC 3339 in UTC, or `@<seconds>` where the calendar ends (year 1, year 9999)."""
+    try:
+        return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}".rjust(20, "0")
+    except OverflowError:
+        return f"@{seconds}"
+
+
+def one_line(text: str) -> str:
+    """`text` on one line without control characters: for whatever a person may have typed."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
