@@ -20,7 +20,9 @@ LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 REQUIREMENT = re.compile(r"^[a-z0-9][a-z0-9._-]*==[A-Za-z0-9.!+_-]+( ; [^\\]+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
-HEAVY = frozenset("apprise asyncio boto3 cryptography dataclasses git github mlflow numpy rich yaml".split())
+HEAVY = frozenset(
+    ["apprise", "asyncio", "boto3", "cryptography", "dataclasses", "git", "github", "mlflow", "numpy", "rich", "yaml"]
+)
 
 
 def test_there_are_locks() -> None:
