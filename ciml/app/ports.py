@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from ciml.core.ids import CommitSha, Digest, GitOid, RepoPath
+from ciml.core.ids import CommitSha, Digest, RepoPath
 from ciml.core.order import WorkOrder
 from ciml.core.results import Output, Record, StageResult
+from ciml.core.tree import TreeEntry
 from ciml.core.value import Value
 
-
-class TreeEntry(Value, frozen=True, kw_only=True):
-    """What a commit, or the work tree, holds at a path."""
-
-    path: RepoPath
-    mode: int
-    """Git's: 0o100644, 0o100755, 0o120000 (link), 0o040000 (directory), 0o160000 (submodule)."""
-    oid: GitOid
+__all__ = ["Executor", "Miss", "Store", "Tree", "TreeEntry"]
 
 
 class Tree(Protocol):
@@ -42,6 +36,16 @@ class Tree(Protocol):
 
     def read(self, path: RepoPath) -> bytes | None:
         """The bytes of a file (work tree: from disk), or None where there is none."""
+        ...
+
+    def fetch(self, entry: TreeEntry) -> bytes:
+        """The bytes of a file or the text of a link, as Git has hashed them; of an LFS pointer, what it points to.
+
+        Raises:
+            RepositoryError: a submodule or LFS content that is not here.
+            TrustError: a link that leaves the repository.
+            RaceError: the file changed on disk since it was hashed.
+        """
         ...
 
 
