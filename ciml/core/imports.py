@@ -113,15 +113,8 @@ def closures(
     walks = [_Walk(group, graph) for group in dict.fromkeys(groups)]
     pending = walks
     while pending:
+        graph.learn(look_up, imports)
         pending = [walk for walk in pending if not walk.advance()]
-        if graph.wanted_paths:
-            paths = sorted(graph.wanted_paths)
-            found = look_up(paths)
-            graph.kinds.update((path, found.get(path)) for path in paths)
-            graph.wanted_paths.clear()
-        if graph.wanted_imports:
-            graph.names.update(imports(sorted(graph.wanted_imports)))
-            graph.wanted_imports.clear()
     return {walk.group: walk.reached for walk in walks}
 
 
@@ -142,6 +135,15 @@ class _UnknownError(Exception):
     """Something must be looked up first; it is on the list."""
 
 
+class _Where(Value, frozen=True):
+    """Where absolute imports are looked for."""
+
+    beside: tuple[RepoPath, ...]
+    """Folders of scripts that may have been started; each that has the module counts."""
+    search: tuple[RepoPath, ...]
+    """Folders to look in after that; the first that has it counts."""
+
+
 class _Modules:
     """What is known of the repository's modules so far, and what must be looked up next."""
 
@@ -152,43 +154,57 @@ class _Modules:
         self.names: dict[RepoPath, tuple[ImportedName, ...]] = {}
         self.wanted_paths: set[RepoPath] = set()
         self.wanted_imports: set[RepoPath] = set()
-        self._brought: dict[tuple[RepoPath, tuple[RepoPath, ...], tuple[RepoPath, ...]], tuple[RepoPath, ...]] = {}
-        self._absolute: dict[tuple[str, tuple[RepoPath, ...], tuple[RepoPath, ...]], tuple[RepoPath, ...]] = {}
+        self._absolute: dict[_Where, dict[str, tuple[RepoPath, ...] | None]] = {}
+        """Name -> files; None where something was asked for and not answered yet."""
 
-    def brought(
-        self, file: RepoPath, beside: tuple[RepoPath, ...], search: tuple[RepoPath, ...]
-    ) -> tuple[RepoPath, ...]:
+    def learn(
+        self,
+        look_up: Callable[[Collection[RepoPath]], Mapping[RepoPath, bool]],
+        imports: Callable[[Collection[RepoPath]], Mapping[RepoPath, tuple[ImportedName, ...]]],
+    ) -> None:
+        """Look up what is wanted, in one batch of each kind."""
+        if self.wanted_paths:
+            paths = sorted(self.wanted_paths)
+            found = look_up(paths)
+            self.kinds.update((path, found.get(path)) for path in paths)
+            self.wanted_paths.clear()
+            for names in self._absolute.values():
+                for name in [name for name, files in names.items() if files is None]:
+                    del names[name]
+        if self.wanted_imports:
+            files = sorted(self.wanted_imports)
+            read = imports(files)
+            self.names.update((file, read.get(file, UNREADABLE)) for file in files)
+            self.wanted_imports.clear()
+
+    def brought(self, file: RepoPath, where: _Where) -> list[RepoPath]:
         """The files that `file` imports by itself.
-
-        Args:
-            file: a Python file.
-            beside: folders of scripts it may have been started from; each that has the module counts.
-            search: folders to look in after that; the first that has it counts.
 
         Raises:
             _UnknownError: something is not known yet.
         """
-        place = (file, beside, search)
-        if (known := self._brought.get(place)) is not None:
-            return known
         names = self.names.get(file)
         if names is None:
             self.wanted_imports.add(file)
             raise _UnknownError
-        files: dict[RepoPath, None] = {}
+        absolute = self._absolute.setdefault(where, {})
+        files: list[RepoPath] = []
         unknown = False
         for imported in names:
+            name = imported.name
             try:
                 if imported.level:
-                    files.update(dict.fromkeys(self._relative(file, imported)))
-                elif imported.name:
-                    files.update(dict.fromkeys(self._search(imported.name, beside, search)))
+                    files += self._relative(file, imported)
+                elif name:
+                    known = absolute[name] if name in absolute else self._searched(name, where, absolute)
+                    if known:
+                        files += known
+                    unknown |= known is None
             except _UnknownError:
                 unknown = True  # Go on, so that one batch asks for all.
         if unknown:
             raise _UnknownError
-        self._brought[place] = tuple(files)
-        return self._brought[place]
+        return files
 
     def packages(self, folder: str) -> list[RepoPath]:
         """The `__init__.py` of a folder and of those around it, as far as they are packages."""
@@ -209,18 +225,27 @@ class _Modules:
             folder = folder.rpartition("/")[0]
         return [*around, *(self._walk(folder, imported.name) or ())]
 
-    def _search(self, name: str, beside: tuple[RepoPath, ...], search: tuple[RepoPath, ...]) -> tuple[RepoPath, ...]:
-        place = (name, beside, search)
-        if (known := self._absolute.get(place)) is None:
-            known = self._absolute[place] = tuple(self._searched(name, beside, search))
-        return known
+    def _searched(
+        self, name: str, where: _Where, absolute: dict[str, tuple[RepoPath, ...] | None]
+    ) -> tuple[RepoPath, ...] | None:
+        try:
+            self._want_top(name, where)
+            absolute[name] = tuple(self._found(name, where))
+        except _UnknownError:
+            absolute[name] = None
+        return absolute[name]
 
-    def _searched(self, name: str, beside: tuple[RepoPath, ...], search: tuple[RepoPath, ...]) -> list[RepoPath]:
-        found = [path for folder in beside for path in self._walk(folder, name) or ()]
+    def _want_top(self, name: str, where: _Where) -> None:
+        """See to it that one batch asks in all folders."""
+        top = name.partition(".")[0]
+        self._want(*(path for folder in (*where.beside, *where.search) for path in _candidates(folder, top)))
+
+    def _found(self, name: str, where: _Where) -> list[RepoPath]:
+        found = [path for folder in where.beside for path in self._walk(folder, name) or ()]
         if found:
             return found
         spread: list[RepoPath] = []
-        for folder in search:
+        for folder in where.search:
             walked = self._walk(folder, name)
             if walked and self._is_regular(folder, name):
                 return walked
@@ -229,15 +254,14 @@ class _Modules:
         return spread
 
     def _is_regular(self, folder: str, name: str) -> bool:
-        top = _join(folder, name.partition(".")[0])
-        return self._kind(_join(top, "__init__.py")) is False or self._kind(RepoPath(f"{top}.py")) is False
+        _, module, init = _candidates(folder, name.partition(".")[0])
+        return self._kind(init) is False or self._kind(module) is False
 
     def _walk(self, folder: str, name: str) -> list[RepoPath] | None:
         """The files on the way of a dotted name from `folder`; None where not even its first part is there."""
         files: list[RepoPath] = []
         for number, part in enumerate(name.split(".") if name else ()):
-            module, package = _join(folder, f"{part}.py"), _join(folder, part)
-            init = _join(package, "__init__.py")
+            package, module, init = _candidates(folder, part)
             self._want(package, module, init)
             if self.kinds[package] and self.kinds[init] is False:
                 files.append(init)
@@ -269,11 +293,14 @@ class _Walk:
         self.group = group
         self.reached: dict[RepoPath, RepoPath] = {}
         starts, workdir = group
+        folders = tuple(dict.fromkeys(RepoPath(start.rpartition("/")[0]) for start in starts))
+        search = tuple(dict.fromkeys((workdir, RepoPath(""), RepoPath("src"), *modules.extra)))
         self._modules = modules
-        self._folders = tuple(dict.fromkeys(RepoPath(start.rpartition("/")[0]) for start in starts))
-        self._search = tuple(dict.fromkeys((workdir, RepoPath(""), RepoPath("src"), *modules.extra)))
+        self._anywhere = _Where(folders, search)
+        self._beside = {folder: _Where((folder,), search) for folder in folders}
         self._starts = frozenset(starts)
         self._open = list(dict.fromkeys(starts))
+        modules.wanted_imports.update(self._starts - modules.names.keys())
 
     def advance(self) -> bool:
         """Whether the way is at its end; goes as far as what is known allows."""
@@ -290,13 +317,15 @@ class _Walk:
         self._open = blocked
         return not blocked
 
-    def _brought(self, file: RepoPath) -> tuple[RepoPath, ...]:
+    def _brought(self, file: RepoPath) -> list[RepoPath]:
         if file not in self._starts:
-            return self._modules.brought(file, self._folders, self._search)
+            return self._modules.brought(file, self._anywhere)
         folder = RepoPath(file.rpartition("/")[0])
-        own = self._modules.brought(file, (folder,), self._search)
-        return (*self._modules.packages(folder), *own)
+        own = self._modules.brought(file, self._beside[folder])
+        return [*self._modules.packages(folder), *own]
 
 
-def _join(folder: str, name: str) -> RepoPath:
-    return RepoPath(f"{folder}/{name}" if folder else name)
+def _candidates(folder: str, name: str) -> tuple[RepoPath, RepoPath, RepoPath]:
+    """Where a module may be: the package's folder, the module, the package's `__init__.py`."""
+    package = f"{folder}/{name}" if folder else name
+    return RepoPath(package), RepoPath(f"{package}.py"), RepoPath(f"{package}/__init__.py")
