@@ -1,0 +1,311 @@
+"""Orders carried out on this machine, many at once, by one loop.
+
+The loop starts processes, moves their output and takes their results in; no stage has a thread.
+Only what takes long (large inputs and outputs, an environment to be made) goes to a thread, so
+that the other stages' output keeps coming.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shutil
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from time import monotonic
+from typing import TypeVar
+
+from ciml.adapters.collection import Collected
+from ciml.adapters.environments import Environments, Made
+from ciml.adapters.executors.background import Background, Outcome
+from ciml.adapters.executors.capacity import Capacity
+from ciml.adapters.executors.sandbox import Sandbox
+from ciml.adapters.isolation import Stages
+from ciml.adapters.objects import Objects
+from ciml.adapters.process import kill_marked
+from ciml.core.errors import CimlError, ConfigurationError, ServiceError, StageError, TrustError
+from ciml.core.forgotten import Known
+from ciml.core.ids import StageName
+from ciml.core.order import WorkOrder
+from ciml.core.pipeline import Resources
+from ciml.core.results import Failed, Ran, Record, Restored, StageResult
+from ciml.core.stage_env import missing_secrets
+
+T = TypeVar("T")
+
+_POLL_S = 0.05
+"""How often a stage that another process runs is asked for."""
+
+
+class LocalExecutor:
+    """The port Executor on this machine.
+
+    Args:
+        store: where inputs come from and outputs go; used from several threads.
+        state: the clone's state directory.
+        run: the run's id; logs are in `runs/<run>/`.
+        work_tree: where stages run that are not isolated.
+        capacity: what the machine has.
+        jobs: stages at once, at most.
+        environ: ciml's own environment; stages get the allowed part of it.
+        known: what the repository has; asked only when a stage failed.
+        reuse: whether a record that is there when an order has its lock is taken for its result.
+        on_output: gets the stage and a line of its output, masked, not neutralised.
+        on_start: gets the stage whenever its command starts.
+    """
+
+    def __init__(
+        self,
+        store: Objects,
+        state: str,
+        *,
+        run: str,
+        work_tree: str,
+        capacity: Resources,
+        jobs: int,
+        environ: Mapping[str, str],
+        known: Callable[[], Known] = Known,
+        reuse: bool = True,
+        on_output: Callable[[StageName, str], None] | None = None,
+        on_start: Callable[[StageName], None] | None = None,
+    ) -> None:
+        self._store = store
+        self._stages = Stages(state)
+        self._logs = os.path.join(self._stages.state, "runs", run)
+        self._work_tree = work_tree
+        self._capacity = Capacity(capacity, jobs, environ.get("CUDA_VISIBLE_DEVICES"))
+        self._environ = dict(environ)
+        self._environments = Environments(self._stages.state, self._environ, store.read)
+        self._known = known
+        self._reuse = reuse
+        self._on_output = on_output
+        self._on_start = on_start
+        self._bash = shutil.which("bash", path=environ.get("PATH")) or "/bin/bash"
+        self._selector = selectors.DefaultSelector()
+        self._background = Background()
+        self._selector.register(self._background.fd, selectors.EVENT_READ, self._background.deliver)
+        self._sandboxes: dict[int, Sandbox] = {}
+        self._blocked: list[Sandbox] = []
+        self._done: deque[tuple[WorkOrder, StageResult | CimlError]] = deque()
+        self._marks: set[str] = set()
+        self._stages.sweep()
+
+    def has_room(self, order: WorkOrder) -> bool:
+        """Whether the order fits beside those that run now. Alone, any order does."""
+        return not self._sandboxes or self._capacity.fits(order.resources)
+
+    def start(self, order: WorkOrder) -> None:
+        """Begin; the outcome comes from `wait`."""
+        say = partial(self._on_output, order.stage) if self._on_output is not None else None
+        sandbox = Sandbox(order, self._stages, self._logs, self._environ, self._work_tree, say)
+        refusal = self._refusal(order)
+        if refusal is not None:
+            self._done.append((order, Failed(reason=refusal, configuration=True)))
+            return
+        self._sandboxes[id(sandbox)] = sandbox
+        sandbox.gpus = self._capacity.take(order.resources)
+        if not self._enter(sandbox):
+            self._blocked.append(sandbox)
+
+    def wait(self) -> tuple[WorkOrder, StageResult]:
+        """The next order that ended.
+
+        Raises:
+            CimlError: the store or the machine failed, not the stage. The order has ended; others go on.
+        """
+        while not self._done:
+            self._turn()
+        order, result = self._done.popleft()
+        if isinstance(result, CimlError):
+            raise result
+        return order, result
+
+    def stop(self) -> None:
+        """End what still runs, processes and all, leaving nothing half-done; 7 s at the most.
+
+        Also to be called when all is done: it finds what stages left behind in the background.
+        """
+        running = [sandbox for sandbox in self._sandboxes.values() if sandbox.process is not None]
+        for sandbox in running:
+            sandbox.stop()
+        self._blocked.clear()
+        while any(sandbox.process is not None for sandbox in running):
+            self._turn(ending=True)
+        kill_marked(self._marks)
+        self._background.drain(1.0)
+        for sandbox in list(self._sandboxes.values()):
+            self._leave(sandbox)
+        self._done.clear()
+        self._selector.close()
+        self._background.close()
+
+    # The loop
+
+    def _turn(self, *, ending: bool = False) -> None:
+        """Wait for the next thing that happens and see to it."""
+        wakes = [sandbox.wake_at for sandbox in self._sandboxes.values() if sandbox.wake_at is not None]
+        timeout = max(min(wakes) - monotonic(), 0.0) if wakes else None
+        if self._blocked:
+            timeout = min(timeout if timeout is not None else _POLL_S, _POLL_S)
+        for key, _ in self._selector.select(timeout):
+            key.data()
+        now = monotonic()
+        for sandbox in [*self._sandboxes.values()] if wakes else ():
+            if sandbox.wake_at is not None and sandbox.wake_at <= now:
+                self._on_time(sandbox, ending=ending)
+        if self._blocked:
+            self._blocked = [sandbox for sandbox in self._blocked if not self._enter(sandbox)]
+
+    def _on_output_ready(self, sandbox: Sandbox) -> None:
+        assert sandbox.process is not None
+        data = sandbox.process.read()
+        if data:
+            sandbox.log.feed(data)
+        elif data is None:
+            self._silence(sandbox)
+            self._end_if_over(sandbox)
+
+    def _on_exit(self, sandbox: Sandbox) -> None:
+        assert sandbox.process is not None
+        self._selector.unregister(sandbox.process.pidfd)
+        sandbox.on_exit()
+        self._end_if_over(sandbox)
+
+    def _on_time(self, sandbox: Sandbox, *, ending: bool) -> None:
+        if sandbox.process is None:
+            sandbox.wake_at = None
+            if not ending:
+                self._prepare(sandbox)
+            return
+        sandbox.on_time()
+        if sandbox.exited and sandbox.forced:
+            self._silence(sandbox)
+        self._end_if_over(sandbox)
+
+    def _silence(self, sandbox: Sandbox) -> None:
+        if sandbox.process is not None and sandbox.process.output is not None:
+            self._selector.unregister(sandbox.process.output)
+            sandbox.process.close_output()
+
+    # One order's way: enter, prepare, launch, end, collect, leave
+
+    def _refusal(self, order: WorkOrder) -> str | None:
+        missing = missing_secrets(order, self._environ)
+        if missing:
+            return f"stage {order.stage} needs the secret {missing[0]}, which is not set"
+        if order.resources.gpus > self._capacity.gpus:
+            return f"stage {order.stage} asks for {order.resources.gpus} GPUs; there are {self._capacity.gpus} here"
+        return None
+
+    def _enter(self, sandbox: Sandbox) -> bool:
+        """Whether the order has its lock; then it goes on, or its result is there already."""
+        sandbox.lock = self._stages.lock(sandbox.order.key)
+        if sandbox.lock is None:
+            return False
+        record = self._store.record(sandbox.order.key) if self._reuse and sandbox.order.cache else None
+        if isinstance(record, Record):
+            self._finish(sandbox, Restored(record=record))
+        else:
+            self._prepare(sandbox)
+        return True
+
+    def _prepare(self, sandbox: Sandbox) -> None:
+        wanted = sandbox.order.environment
+        made = self._environments.ready(wanted) if wanted is not None else None
+        long = (wanted is not None and made is None) or sandbox.has_large_inputs()
+
+        def work() -> Made | None:
+            environment = self._environments.make(wanted) if wanted is not None and made is None else made
+            sandbox.prepare(self._store)
+            return environment
+
+        self._do(sandbox, work, self._launch, in_thread=long)
+
+    def _launch(self, sandbox: Sandbox, environment: Made | None) -> None:
+        self._marks.add(sandbox.mark)
+        try:
+            process = sandbox.launch(self._environ, environment, self._bash)
+        except OSError as error:
+            sandbox.code = 127
+            self._fail(sandbox, f"cannot start its command: {error.strerror}: {error.filename}")
+            return
+        assert process.output is not None
+        self._selector.register(process.output, selectors.EVENT_READ, partial(self._on_output_ready, sandbox))
+        self._selector.register(process.pidfd, selectors.EVENT_READ, partial(self._on_exit, sandbox))
+        if self._on_start is not None:
+            self._on_start(sandbox.order.stage)
+
+    def _end_if_over(self, sandbox: Sandbox) -> None:
+        if not sandbox.over:
+            return
+        stopped = sandbox.stopped
+        code = sandbox.finish()
+        if stopped:
+            return
+        if code == 0 and not sandbox.timed_out:
+            work = partial(sandbox.collect, self._store)
+            self._do(sandbox, work, self._collected, in_thread=sandbox.has_large_outputs())
+        else:
+            self._fail(sandbox, sandbox.why(code))
+
+    def _collected(self, sandbox: Sandbox, collected: Collected) -> None:
+        sandbox.drop_checkpoint()
+        record = sandbox.record(collected)
+        order = sandbox.order
+        note = None
+        if order.cache and order.isolated:
+            mine, record = record, self._store.publish(record)
+            if mine.outputs != record.outputs:
+                note = f"stage {order.stage} is not deterministic: an earlier run made other bytes, which stand"
+        self._finish(sandbox, Ran(record=record, attempts=sandbox.attempt, log=sandbox.log.path, note=note))
+
+    def _fail(self, sandbox: Sandbox, reason: str, error: CimlError | None = None) -> None:
+        """End an attempt: the next one is due, or the order has failed."""
+        sandbox.save_checkpoint()
+        if sandbox.retry():
+            return
+        failed = Failed(
+            reason=sandbox.explained(reason, self._known),
+            exit_code=sandbox.code,
+            attempts=sandbox.attempt,
+            seconds=round(sandbox.seconds, 3),
+            log=sandbox.log.path,
+            tail=sandbox.log.tail,
+            configuration=isinstance(error, ConfigurationError),
+            untrusted=isinstance(error, TrustError),
+        )
+        self._finish(sandbox, failed)
+
+    def _finish(self, sandbox: Sandbox, result: StageResult | CimlError) -> None:
+        try:
+            self._leave(sandbox)
+        finally:
+            self._done.append((sandbox.order, result))
+
+    def _leave(self, sandbox: Sandbox) -> None:
+        del self._sandboxes[id(sandbox)]
+        self._capacity.give_back(sandbox.order.resources, sandbox.gpus)
+        sandbox.leave()
+
+    def _do(
+        self, sandbox: Sandbox, work: Callable[[], T], then: Callable[[Sandbox, T], None], *, in_thread: bool
+    ) -> None:
+        """Do the work, here or beside the loop, and go on with its result."""
+
+        def go_on(outcome: Outcome[T]) -> None:
+            try:
+                value = outcome()
+            except (StageError, TrustError, ConfigurationError) as error:
+                self._fail(sandbox, error.message, error)
+            except CimlError as error:
+                self._finish(sandbox, error)
+            except OSError as error:
+                self._finish(sandbox, ServiceError(f"stage {sandbox.order.stage}: {error}"))
+            else:
+                then(sandbox, value)
+
+        if in_thread:
+            self._background.run(work, go_on)
+        else:
+            go_on(work)
