@@ -8,13 +8,17 @@ writes; this is what the rest of ciml works with.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ciml.core.ids import ModelName, RepoPath, StageName
 from ciml.core.value import Value
 
 Scalar = bool | int | float | str
-ParamValue = Scalar | None | list["ParamValue"] | dict[str, "ParamValue"]
+if TYPE_CHECKING:
+    ParamValue = Scalar | None | list["ParamValue"] | dict[str, "ParamValue"]
+else:
+    # msgspec reads no recursive unions; plain values need no more than that.
+    ParamValue = Any
 
 
 class Place(Value, frozen=True, kw_only=True):
@@ -216,5 +220,7 @@ class Pipeline(Value, frozen=True, kw_only=True):
     signers: RepoPath | None = None
     alerts: tuple[Literal["rejected", "failed", "deploy-failed"], ...] = ("rejected", "failed", "deploy-failed")
     on_rejection: Literal["fail", "pass"] = "fail"
+    link: Literal["copy", "hard"] = "copy"
+    """`hard`: outputs in the work tree are links into the store."""
     warnings: tuple[str, ...] = ()
     """What is allowed and still worth a word, one sentence each."""
