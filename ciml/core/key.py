@@ -87,7 +87,6 @@ def _declaration(stage: Stage, surroundings: Surroundings) -> tuple[object, ...]
         stage.env,
         stage.image,
         stage.workdir,
-        stage.when,
         [place.inside for place in stage.outputs],
         [_inside(stage, path) for path in stage.metrics],
         surroundings.python,
@@ -100,7 +99,11 @@ def _inside(stage: Stage, path: str) -> str:
 
 
 def recipe(
-    stage: Stage, inputs: Sequence[Input], surroundings: Surroundings, upstream: Mapping[StageName, Digest]
+    stage: Stage,
+    inputs: Sequence[Input],
+    surroundings: Surroundings,
+    upstream: Mapping[StageName, Digest],
+    conditions: Sequence[StageName] = (),
 ) -> Digest:
     """What the commit asks of this stage.
 
@@ -108,14 +111,18 @@ def recipe(
         stage: the stage, a pick node included.
         inputs: all of its inputs, imported modules included.
         surroundings: the environment; its platform is left out.
-        upstream: recipes of the stages that make the produced inputs, and of a pick's instances.
+        upstream: recipes of the stages that make the produced inputs, of those that `when` reads,
+            and of a pick's instances.
+        conditions: the stages whose metrics `when` reads.
     """
-    asked = sorted(_asked(item, upstream) for item in inputs)
+    outputs = [place.inside for place in stage.outputs]
     if stage.pick:
         rule = stage.pick
-        chosen = [[upstream[made], upstream[scored]] for made, scored in rule.candidates]
-        return digest("ciml/pick-recipe/1", rule.metric, rule.goal, chosen, [place.inside for place in stage.outputs])
-    return digest("ciml/recipe/1", *_declaration(stage, surroundings), asked)
+        candidates = [(upstream[made], upstream[scored]) for made, scored in rule.candidates]
+        return digest("ciml/pick-recipe/1", rule.metric, rule.goal, candidates, outputs)
+    asked = sorted(_asked(item, upstream) for item in inputs)
+    when = (stage.when, [upstream[name] for name in conditions])
+    return digest("ciml/recipe/1", *_declaration(stage, surroundings), asked, when)
 
 
 def _asked(item: Input, upstream: Mapping[StageName, Digest]) -> tuple[str, ...]:
@@ -158,10 +165,12 @@ def _had(item: Input, made: Mapping[tuple[StageName, str, str], Output]) -> tupl
             return (item.inside, "directory" if output.directory else "file", output.digest)
 
 
-def pick_key(stage: Stage, winner: Output | None, outputs: Sequence[Output]) -> Digest:
-    """The key under which a pick node's outputs are known: the winner's own bytes decide."""
-    del winner
-    return digest("ciml/pick-key/1", stage.name, [(output.path, output.digest) for output in outputs])
+def pick_key(stage: Stage, keys: Mapping[StageName, Digest]) -> Digest:
+    """The key of a pick node: the rule and the keys of the instances it chooses between."""
+    rule = stage.pick
+    assert rule is not None, f"{stage.name} is not a pick node"
+    candidates = [(keys[made], keys[scored]) for made, scored in rule.candidates]
+    return digest("ciml/pick-key/1", rule.metric, rule.goal, candidates)
 
 
 def model_recipe(model: ModelName, maker: Digest) -> Digest:

@@ -1,0 +1,192 @@
+"""What ciml remembers between two calls so that it need not look again.
+
+Everything here can be deleted at any time: it is made again, a little slower. Each file is
+written whole, beside its target, and renamed; a file that cannot be read counts as empty.
+"""
+
+from __future__ import annotations
+
+import os
+import stat as stat_module
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+
+from ciml import __version__
+from ciml.core.ids import Digest, GitOid, RepoPath
+from ciml.core.imports import ImportedName
+from ciml.core.pipeline import Pipeline
+from ciml.core.value import Value
+
+_Entry = TypeVar("_Entry")
+
+Signature = tuple[int, int, int, int]
+"""Modification time (ns), change time (ns), size (bytes), inode."""
+
+
+def signature(path: str) -> Signature | None:
+    """The signature of what lies at `path`, a link not followed; None where nothing lies."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+
+
+class Placed(Value, frozen=True, kw_only=True, array_like=True):
+    """An output in the work tree, as it was when its bytes were last known."""
+
+    digest: Digest
+    signatures: list[tuple[str, Signature]]
+    """The output itself (""), and everything below it when it is a directory."""
+
+
+class CompiledPipeline(Value, frozen=True, kw_only=True, array_like=True):
+    """A pipeline as it was read, with the params files that went into it."""
+
+    params_files: dict[RepoPath, Digest | None]
+    pipeline: Pipeline
+
+
+class Receipt(Value, frozen=True, kw_only=True, array_like=True):
+    """The answer of a call that found nothing to do, and all it depended on."""
+
+    head: str
+    watched: dict[str, Signature]
+    """Absolute path -> signature, for the configuration, Git's index and every output."""
+    text: str
+    document: bytes
+    """What `--json` prints."""
+    code: int
+
+
+class Index:
+    """The memory of one repository.
+
+    Args:
+        root: the folder `index` of ciml's state.
+        work_tree: which of the repository's work trees this is about.
+    """
+
+    def __init__(self, root: str, work_tree: str) -> None:
+        import hashlib
+
+        self._root = root
+        self._tree = hashlib.sha256(os.fsencode(work_tree)).hexdigest()[:16]
+        self._imports: dict[GitOid, tuple[ImportedName, ...]] | None = None
+        self._imports_before = 0
+        self._placed: dict[str, Placed] | None = None
+        self._placed_changed = False
+        self._digests: dict[GitOid, tuple[Digest, int]] | None = None
+        self._digests_before = 0
+
+    # Pipelines, by everything that `ciml.yaml` was read with.
+
+    def pipeline(self, name: Digest) -> CompiledPipeline | None:
+        """The pipeline that was read under this name."""
+        return self._load(f"pipelines/{name}", CompiledPipeline)
+
+    def keep_pipeline(self, name: Digest, compiled: CompiledPipeline) -> None:
+        """Remember a pipeline."""
+        self._save(f"pipelines/{name}", compiled)
+
+    # What each Python file imports.
+
+    @property
+    def imports(self) -> dict[GitOid, tuple[ImportedName, ...]]:
+        """Git object id -> names; the caller adds to it."""
+        if self._imports is None:
+            self._imports = self._load("imports", dict[GitOid, tuple[ImportedName, ...]]) or {}
+            self._imports_before = len(self._imports)
+        return self._imports
+
+    @property
+    def digests(self) -> dict[GitOid, tuple[Digest, int]]:
+        """Git object id of a blob -> its SHA-256 and size; the caller adds to it."""
+        if self._digests is None:
+            self._digests = self._load("digests", dict[GitOid, tuple[Digest, int]]) or {}
+            self._digests_before = len(self._digests)
+        return self._digests
+
+    # Outputs in the work tree.
+
+    def _all_placed(self) -> dict[str, Placed]:
+        if self._placed is None:
+            self._placed = self._load(f"{self._tree}/placed", dict[str, Placed]) or {}
+        return self._placed
+
+    def placed(self, path: str) -> Digest | None:
+        """The digest of what lies at an absolute path, if it is what was placed there."""
+        placed = self._all_placed().get(path)
+        if placed is None:
+            return None
+        for below, before in placed.signatures:
+            if signature(f"{path}/{below}" if below else path) != before:
+                return None
+        return placed.digest
+
+    def place(self, path: str, digest: Digest) -> None:
+        """Remember that `path` (absolute) holds the bytes of `digest` now."""
+        self._all_placed()[path] = Placed(digest=digest, signatures=list(_signatures(path)))
+        self._placed_changed = True
+
+    def watched(self, paths: Iterable[str]) -> dict[str, Signature]:
+        """The signatures of placed outputs, to tell later that none of them changed."""
+        watched: dict[str, Signature] = {}
+        for path in paths:
+            placed = self._all_placed().get(path)
+            for below, before in placed.signatures if placed else ():
+                watched[f"{path}/{below}" if below else path] = before
+        return watched
+
+    # The answer of a call with nothing to do.
+
+    def receipt(self, name: Digest) -> Receipt | None:
+        """The answer that was kept under this name."""
+        return self._load(f"{self._tree}/{name}", Receipt)
+
+    def keep_receipt(self, name: Digest, receipt: Receipt) -> None:
+        """Remember an answer."""
+        self._save(f"{self._tree}/{name}", receipt)
+
+    def flush(self) -> None:
+        """Write what was added."""
+        if self._imports is not None and len(self._imports) != self._imports_before:
+            self._save("imports", self._imports)
+        if self._digests is not None and len(self._digests) != self._digests_before:
+            self._save("digests", self._digests)
+        if self._placed is not None and self._placed_changed:
+            self._save(f"{self._tree}/placed", self._placed)
+
+    # Files.
+
+    def _load(self, name: str, kind: type[_Entry]) -> _Entry | None:
+        try:
+            with open(f"{self._root}/{name}", "rb") as file:
+                version, _, body = file.read().partition(b"\n")
+            return msgspec.msgpack.decode(body, type=kind) if version.decode() == __version__ else None
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    def _save(self, name: str, entry: object) -> None:
+        path = f"{self._root}/{name}"
+        beside = f"{path}.{os.getpid()}"
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(beside, "wb") as file:
+                file.write(f"{__version__}\n".encode() + msgspec.msgpack.encode(entry))
+            os.replace(beside, path)
+        except OSError:
+            return  # A memory that cannot be kept costs time and nothing else.
+
+
+def _signatures(path: str) -> Iterable[tuple[str, Signature]]:
+    top = os.lstat(path)
+    yield "", (top.st_mtime_ns, top.st_ctime_ns, top.st_size, top.st_ino)
+    if stat_module.S_ISDIR(top.st_mode):
+        for folder, folders, files in os.walk(path):
+            for name in (*folders, *files):
+                below = os.path.join(folder, name)
+                if found := signature(below):
+                    yield os.path.relpath(below, path), found

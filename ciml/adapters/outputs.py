@@ -1,0 +1,55 @@
+"""Outputs in the work tree: put there when a stage has succeeded, and known again later."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from ciml.adapters.index import Index
+from ciml.adapters.stores.local import LocalStore
+from ciml.core.ids import StageName
+from ciml.core.pipeline import Place, Stage
+from ciml.core.results import Output, Record
+
+
+class Outputs:
+    """The outputs of a pipeline's stages in one work tree.
+
+    Args:
+        root: the work tree.
+        stages: the pipeline's.
+        store: where the bytes come from.
+        index: remembers what was placed, so that unchanged outputs are not hashed again.
+    """
+
+    def __init__(self, root: str, stages: Mapping[StageName, Stage], store: LocalStore, index: Index) -> None:
+        self._root = root
+        self._stages = stages
+        self._store = store
+        self._index = index
+
+    def place(self, name: StageName, record: Record) -> None:
+        """Put a record's outputs where the stage's places say, each all or nothing."""
+        for place, output in _pairs(self._stages[name], record):
+            path = f"{self._root}/{place.path}"
+            if not self._holds(path, output):
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                self._store.materialise(output, path)
+                self._index.place(path, output.digest)
+
+    def in_place(self, stage: Stage, record: Record) -> bool:
+        """Whether the work tree holds these outputs, byte for byte."""
+        return all(self._holds(f"{self._root}/{place.path}", output) for place, output in _pairs(stage, record))
+
+    def _holds(self, path: str, output: Output) -> bool:
+        known = self._index.placed(path)
+        if known is None and os.path.lexists(path):
+            known = self._store.digest_of(path)
+            if known == output.digest:
+                self._index.place(path, known)
+        return known == output.digest
+
+
+def _pairs(stage: Stage, record: Record) -> list[tuple[Place, Output]]:
+    made = {output.path: output for output in record.outputs}
+    return [(place, made[place.inside]) for place in stage.outputs if place.inside in made]

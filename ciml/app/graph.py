@@ -1,0 +1,101 @@
+"""From a pipeline and a tree to a graph: every input resolved, every recipe known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ciml.app.ports import Tree
+from ciml.app.sources import Resolver
+from ciml.core import dag, expression
+from ciml.core import key as keys
+from ciml.core.errors import ConfigurationError, Problem
+from ciml.core.ids import Digest, GitOid, RepoPath, StageName
+from ciml.core.imports import ImportedName
+from ciml.core.inputs import Input, ProducedInput
+from ciml.core.key import Surroundings
+from ciml.core.manifest import Manifest
+from ciml.core.pipeline import Pipeline, Stage
+from ciml.core.plan import Graph
+
+
+def graph_of(
+    pipeline: Pipeline,
+    tree: Tree,
+    *,
+    imported: dict[GitOid, tuple[ImportedName, ...]],
+    parse_manifest: Callable[[bytes, RepoPath], Manifest],
+    platform: str,
+) -> Graph:
+    """The graph of a pipeline in one tree.
+
+    Args:
+        pipeline: what `ciml.yaml` asks for.
+        tree: a commit's, or the work tree's.
+        imported: what each Python file imports, by Git object id; filled as files are read.
+        parse_manifest: reads a manifest's bytes.
+        platform: system and architecture of the worker.
+
+    Raises:
+        ConfigurationError: an input that is nothing, or stages that wait for each other.
+    """
+    inputs = Resolver(pipeline, tree, imported=imported, parse_manifest=parse_manifest).resolve()
+    conditions = {
+        name: _conditions(stage, pipeline) for name, stage in pipeline.stages.items() if stage.when is not None
+    }
+    waits = {name: _waits(stage, inputs[name], conditions.get(name, ())) for name, stage in pipeline.stages.items()}
+    order = _ordered(waits)
+    surroundings = _surroundings(pipeline, tree, platform)
+    recipes: dict[StageName, Digest] = {}
+    for name in order:
+        recipes[name] = keys.recipe(
+            pipeline.stages[name], inputs[name], surroundings, recipes, conditions.get(name, ())
+        )
+    return Graph(
+        pipeline=pipeline,
+        order=order,
+        inputs=inputs,
+        conditions=conditions,
+        waits=waits,
+        recipes=recipes,
+        surroundings=surroundings,
+    )
+
+
+def _waits(stage: Stage, inputs: tuple[Input, ...], conditions: tuple[StageName, ...]) -> tuple[StageName, ...]:
+    makers = [item.stage for item in inputs if isinstance(item, ProducedInput)]
+    candidates = [name for pair in stage.pick.candidates for name in pair] if stage.pick else []
+    return tuple(dict.fromkeys([*makers, *conditions, *candidates, *stage.needs]))
+
+
+def _ordered(waits: Mapping[StageName, tuple[StageName, ...]]) -> tuple[StageName, ...]:
+    try:
+        return dag.order(waits)
+    except dag.CycleError as error:
+        problem = Problem(message=f"stages wait for each other: {error}", key="stages")
+        raise ConfigurationError(problems=[problem]) from error
+
+
+def _conditions(stage: Stage, pipeline: Pipeline) -> tuple[StageName, ...]:
+    """The stages whose metrics a `when` reads: those it names, else all that write metrics before it."""
+    assert stage.when is not None, f"{stage.name} has no condition"
+    return tuple(name for name in expression.stages_read(stage.when) if name in pipeline.stages)
+
+
+def _surroundings(pipeline: Pipeline, tree: Tree, platform: str) -> Surroundings:
+    environment = pipeline.environment
+    if environment is None:
+        return Surroundings(python=None, requirements=None, platform=platform)
+    requirements = None
+    if environment.requirements:
+        entry = tree.entries([environment.requirements]).get(environment.requirements)
+        if entry is None:
+            problem = Problem(
+                message=f"{environment.requirements!r} is not tracked by Git",
+                key="environment.requirements",
+                hint=f"git add {environment.requirements}",
+            )
+            raise ConfigurationError(problems=[problem])
+        requirements = entry.oid
+    return Surroundings(
+        python=environment.python, requirements=requirements, platform=f"{platform} python-{environment.python}"
+    )

@@ -1,0 +1,155 @@
+"""Work orders: from a decided stage to all that a worker needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ciml.app.ports import Store, Tree, TreeEntry
+from ciml.core.ids import Digest, GitOid, RepoPath, StageName
+from ciml.core.inputs import DataInput, ProducedInput, TrackedInput
+from ciml.core.order import OrderEnvironment, OrderInput, WorkOrder
+from ciml.core.pipeline import ParamValue, Place
+from ciml.core.plan import Evidence, Graph, Known, State, made_inputs
+from ciml.core.tree import DIRECTORY, EXECUTABLE, LINK
+
+
+class Orders:
+    """Makes the orders of one graph, and sees to it that the store holds what they name.
+
+    Args:
+        graph: the pipeline, resolved.
+        tree: where tracked inputs' bytes come from.
+        store: where a worker will find them.
+        evidence: finds parts of directories.
+        digests: Git object id -> SHA-256 and size of what was stored before; filled here.
+        dump: a params file's text, from its path and tree.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        tree: Tree,
+        store: Store,
+        evidence: Evidence,
+        *,
+        digests: dict[GitOid, tuple[Digest, int]],
+        dump: Callable[[RepoPath, Mapping[str, ParamValue]], str],
+    ) -> None:
+        self._graph = graph
+        self._tree = tree
+        self._store = store
+        self._evidence = evidence
+        self._digests = digests
+        self._dump = dump
+
+    def order(self, name: StageName, key: Digest, states: Mapping[StageName, State]) -> WorkOrder:
+        """The order for a stage whose inputs are all known."""
+        stage = self._graph.pipeline.stages[name]
+        surroundings = self._graph.surroundings
+        environment = self._environment()
+        return WorkOrder(
+            stage=name,
+            recipe=self._graph.recipes[name],
+            key=key,
+            script=stage.command.script,
+            argv=stage.command.argv,
+            env={**stage.env, **stage.command.arguments},
+            pass_env=stage.pass_env,
+            secrets=stage.secrets,
+            workdir=stage.workdir,
+            inputs=tuple(self._inputs(name, states)),
+            params=_nested(stage.params),
+            params_files={path: self._dump(path, tree) for path, tree in stage.params_files.items()},
+            # A record speaks of the paths that the stage sees, so that instances may share it.
+            outputs=tuple(Place(path=place.inside, inside=place.inside) for place in stage.outputs),
+            metrics=tuple(place.inside for place in stage.outputs if place.path in stage.metrics),
+            environment=environment,
+            platform="any" if stage.any_platform else surroundings.platform,
+            checkpoint=stage.checkpoint,
+            timeout_s=stage.timeout_s,
+            retry=stage.retry,
+            resources=stage.resources,
+            cache=stage.cache,
+            isolated=stage.isolated,
+        )
+
+    def _environment(self) -> OrderEnvironment | None:
+        environment = self._graph.pipeline.environment
+        if environment is None:
+            return None
+        requirements = None
+        if environment.requirements:
+            entry = self._tree.entries([environment.requirements])[environment.requirements]
+            requirements = self._stored(entry)[0]
+        return OrderEnvironment(python=environment.python, requirements=requirements)
+
+    def _inputs(self, name: StageName, states: Mapping[StageName, State]) -> list[OrderInput]:
+        known = {other: state for other, state in states.items() if isinstance(state, Known)}
+        inputs = self._graph.inputs[name]
+        made = made_inputs(inputs, known, self._evidence)
+        orders: list[OrderInput] = []
+        for item in inputs:
+            match item:
+                case TrackedInput():
+                    orders += self._tracked(item)
+                case DataInput():
+                    orders.append(
+                        OrderInput(
+                            inside=item.inside,
+                            digest=item.digest,
+                            size=item.size,
+                            directory=item.directory,
+                            copy=False,
+                        )
+                    )
+                case ProducedInput():
+                    output = made[item.stage, item.output, item.part]
+                    orders.append(
+                        OrderInput(
+                            inside=item.inside,
+                            digest=output.digest,
+                            size=output.size,
+                            directory=output.directory,
+                            executable=output.executable,
+                            copy=False,
+                        )
+                    )
+        return orders
+
+    def _tracked(self, item: TrackedInput) -> list[OrderInput]:
+        if item.mode != DIRECTORY:
+            return [self._file(item.inside, TreeEntry(path=item.path, mode=item.mode, oid=item.oid))]
+        return [
+            self._file(RepoPath(item.inside + entry.path[len(item.path) :]), entry)
+            for entry in self._tree.files(item.path)
+        ]
+
+    def _file(self, inside: RepoPath, entry: TreeEntry) -> OrderInput:
+        digest, size = self._stored(entry)
+        link = self._store.read(digest).decode("utf-8", "surrogateescape") if entry.mode == LINK else None
+        return OrderInput(inside=inside, digest=digest, size=size, executable=entry.mode == EXECUTABLE, link=link)
+
+    def _stored(self, entry: TreeEntry) -> tuple[Digest, int]:
+        """Digest and size of a tracked file's bytes, which the store holds from now on."""
+        known = self._digests.get(entry.oid)
+        if known and self._store.holds(known[0]):
+            return known
+        data = self._tree.fetch(entry)
+        stored = (self._store.put_bytes(data), len(data))
+        self._digests[entry.oid] = stored
+        return stored
+
+
+def _nested(params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
+    """Dotted paths as a tree."""
+    tree: dict[str, ParamValue] = {}
+    for path, value in params.items():
+        node = tree
+        *parents, leaf = path.split(".")
+        for parent in parents:
+            child = node.setdefault(parent, {})
+            if not isinstance(child, dict):
+                child = node[parent] = {"": child}
+            node = child
+        node[leaf] = value
+    return tree

@@ -1,0 +1,160 @@
+"""What changed, and which stages would run: plan between two commits, or HEAD and the work tree."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from ciml.app.evidence import LookedUp
+from ciml.app.graph import graph_of
+from ciml.app.ports import Tree
+from ciml.app.project import Project
+from ciml.core import dag
+from ciml.core.changes import CONFIGURATION, ChangeSet, change_set
+from ciml.core.errors import ConfigurationError, RepositoryError, UsageError
+from ciml.core.findings import suggestion
+from ciml.core.ids import CommitSha, RepoPath, StageName
+from ciml.core.inputs import DataInput, TrackedInput
+from ciml.core.params import differences
+from ciml.core.paths import folders
+from ciml.core.pipeline import Pipeline, Stage
+from ciml.core.plan import Graph, Plan, plan_stages
+from ciml.core.reasons import Before, Reasons
+from ciml.core.value import Value
+
+
+class Planned(Value, frozen=True, kw_only=True):
+    """A plan, and what it was made from, for those who carry it out."""
+
+    plan: Plan
+    graph: Graph
+    reasons: Reasons
+    evidence: LookedUp
+
+
+def plan(
+    project: Project,
+    *,
+    base: str | None = None,
+    targets: Sequence[StageName] = (),
+    force: bool = False,
+) -> Planned:
+    """What changed since the base, and what will be done about it.
+
+    Args:
+        project: `project.tree` is the head: a commit's, or the work tree's.
+        base: a revision; None means HEAD when the tree is dirty, else the commit of the last run
+            here, else everything counts as changed.
+        targets: plan these stages and what they need; all when empty.
+        force: run the targets, or everything, although there are records.
+
+    Raises:
+        UsageError: a target is no stage.
+        RepositoryError: `base` names no commit.
+    """
+    graph = project_graph(project, project.tree, project.pipeline)
+    commit, unknown = _base(project, base)
+    before, changes = _compare(project, graph, commit, unknown)
+    reasons = Reasons(graph, before)
+    wanted = wanted_stages(graph, targets)
+    outputs = project.outputs(project.pipeline) if project.outputs else None
+    evidence = LookedUp(project.store, outputs, project.pipeline.params)
+    forced = frozenset(targets or wanted) if force else frozenset()
+    stages = plan_stages(graph, evidence, why=reasons.why, wanted=wanted, force=forced)
+    dirty = is_dirty(project.tree, graph)
+    made = Plan(base=commit, head=project.tree.commit, dirty=dirty, changes=changes, stages=stages)
+    return Planned(plan=made, graph=graph, reasons=reasons, evidence=evidence)
+
+
+def project_graph(project: Project, tree: Tree, pipeline: Pipeline) -> Graph:
+    """The graph of a pipeline in one of the project's trees."""
+    return graph_of(
+        pipeline,
+        tree,
+        imported=project.memory.imports,
+        parse_manifest=project.documents.manifest,
+        platform=project.platform,
+    )
+
+
+def wanted_stages(graph: Graph, targets: Sequence[StageName]) -> tuple[StageName, ...]:
+    """The targets and all they need, in order; everything when there are none."""
+    unknown = [name for name in targets if name not in graph.pipeline.stages]
+    if unknown:
+        raise UsageError(f"there is no stage {unknown[0]!r}", hint=suggestion(unknown[0], graph.pipeline.stages))
+    needed = dag.upstream(graph.waits, targets or graph.order)
+    return tuple(name for name in graph.order if name in needed)
+
+
+def is_dirty(tree: Tree, graph: Graph) -> bool:
+    """Whether a tracked file or an input differs from HEAD; outputs never count."""
+    outputs = {place.path for stage in graph.pipeline.stages.values() for place in stage.outputs}
+    return any(path not in outputs and outputs.isdisjoint(folders(path)) for path in tree.dirty)
+
+
+def _base(project: Project, base: str | None) -> tuple[CommitSha | None, str | None]:
+    """The commit to compare with, or None and why there is none."""
+    if base is not None:
+        return project.history.resolve(base), None
+    if project.tree.commit is None:
+        return None, "no commit yet"
+    if project.tree.dirty:
+        return project.tree.commit, None
+    if project.last_commit is None:
+        return None, "no run here yet"
+    return project.last_commit, None
+
+
+def _compare(project: Project, graph: Graph, base: CommitSha | None, unknown: str | None) -> tuple[Before, ChangeSet]:
+    """What differs from the base. Where that cannot be told, everything counts as changed."""
+    if base is None:
+        return Before(unknown=unknown), _changes(graph, graph_paths(graph), {}, unknown)
+    try:
+        changed = project.history.changed(base, project.tree.commit if not project.tree.dirty else None)
+        before = project.history.commit_tree(base)
+        params = _params_that_differ(project, graph, before, changed)
+        stages = _stages_before(project, before) if CONFIGURATION in changed else None
+    except RepositoryError as error:
+        reason = f"cannot compare with {base[:10]}: {error.message}"
+        return Before(unknown=reason), _changes(graph, graph_paths(graph), {}, reason)
+    known = Before(changed=changed, params=params, stages=stages)
+    return known, _changes(graph, changed, params, None)
+
+
+def _changes(graph: Graph, paths: Collection[RepoPath], params: Mapping[str, str], reason: str | None) -> ChangeSet:
+    environment = graph.pipeline.environment
+    return change_set(
+        paths,
+        params=params,
+        params_files=graph.pipeline.params_files,
+        read=frozenset(graph_paths(graph)),
+        environment=environment.requirements if environment else None,
+        reason=reason,
+    )
+
+
+def graph_paths(graph: Graph) -> frozenset[RepoPath]:
+    """Every path in Git that some stage reads: files, folders and manifests."""
+    return frozenset(
+        item.path if isinstance(item, TrackedInput) else item.manifest
+        for inputs in graph.inputs.values()
+        for item in inputs
+        if isinstance(item, TrackedInput | DataInput)
+    )
+
+
+def _params_that_differ(project: Project, graph: Graph, before: Tree, changed: frozenset[RepoPath]) -> dict[str, str]:
+    """Dotted path -> `params.yaml: train.lr 0.1 -> 0.05`, for params files that changed."""
+    clauses: dict[str, str] = {}
+    for file in graph.pipeline.params_files:
+        if file in changed:
+            then, now = (project.documents.params(tree, file) for tree in (before, project.tree))
+            clauses |= {name: f"{file}: {name} {how}" for name, how in differences(then, now).items()}
+    return clauses
+
+
+def _stages_before(project: Project, before: Tree) -> dict[StageName, Stage]:
+    """The stages as the base declares them; none where its configuration cannot be read any more."""
+    try:
+        return project.documents.pipeline(before).stages
+    except ConfigurationError:
+        return {}

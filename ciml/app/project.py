@@ -1,0 +1,93 @@
+"""What the use-cases work with: one repository, its pipeline, its tree, its store, its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from ciml.app.evidence import InPlace
+from ciml.app.ports import Store, Tree
+from ciml.core.ids import CommitSha, Digest, GitOid, RepoPath, StageName
+from ciml.core.imports import ImportedName
+from ciml.core.manifest import Manifest
+from ciml.core.pipeline import ParamValue, Pipeline
+from ciml.core.results import Record
+from ciml.core.value import Value
+
+
+class Memory(Protocol):
+    """What is remembered between calls; losing it costs time and nothing else."""
+
+    @property
+    def imports(self) -> dict[GitOid, tuple[ImportedName, ...]]:
+        """What each Python file imports."""
+        ...
+
+    @property
+    def digests(self) -> dict[GitOid, tuple[Digest, int]]:
+        """SHA-256 and size of tracked files' bytes."""
+        ...
+
+    def flush(self) -> None:
+        """Write what was added."""
+        ...
+
+
+class Documents(Protocol):
+    """Reads and writes the files that users write."""
+
+    def pipeline(self, tree: Tree) -> Pipeline:
+        """The pipeline of a tree's `ciml.yaml`, with the call's profile and parameters."""
+        ...
+
+    def manifest(self, text: bytes, file: RepoPath) -> Manifest:
+        """A data manifest."""
+        ...
+
+    def params(self, tree: Tree, file: RepoPath) -> dict[str, ParamValue]:
+        """The leaves of a params file as it is in a tree, by dotted path; none where there is no such file."""
+        ...
+
+    def dump(self, path: RepoPath, tree: Mapping[str, ParamValue]) -> str:
+        """The text of a params file."""
+        ...
+
+
+class WorkTree(InPlace, Protocol):
+    """The outputs that users see."""
+
+    def place(self, name: StageName, record: Record) -> None:
+        """Put a record's outputs where the stage's places say."""
+        ...
+
+
+class History(Protocol):
+    """What the use-cases ask of Git besides trees."""
+
+    def resolve(self, rev: str) -> CommitSha:
+        """The commit that a revision names."""
+        ...
+
+    def commit_tree(self, commit: CommitSha) -> Tree:
+        """The tracked files of a commit."""
+        ...
+
+    def changed(self, base: CommitSha, head: CommitSha | None) -> frozenset[RepoPath]:
+        """The paths that differ between two commits, or between a commit and the work tree."""
+        ...
+
+
+class Project(Value, frozen=True, kw_only=True):
+    """One repository, ready to plan and run."""
+
+    history: History
+    tree: Tree
+    documents: Documents
+    pipeline: Pipeline
+    store: Store
+    memory: Memory
+    platform: str
+    outputs: Callable[[Pipeline], WorkTree] | None
+    """None where there is no work tree."""
+    last_commit: CommitSha | None
+    """The commit of the last run here."""

@@ -1,0 +1,85 @@
+"""`ciml plan`: what changed and which stages would run."""
+
+from __future__ import annotations
+
+import click
+
+from ciml.app.plan import plan
+from ciml.cli.console import Console
+from ciml.cli.invocation import Invocation, with_params
+from ciml.cli.wiring import open_project
+from ciml.core.changes import ChangeSet
+from ciml.core.ids import StageName
+from ciml.core.plan import Action, Plan
+
+
+@click.command("plan")
+@click.argument("stages", nargs=-1)
+@click.option("--base", metavar="REF", help="Compare with this commit; default: HEAD when dirty, else the last run.")
+@click.option("--head", metavar="REF", help="Plan this commit, which need not be checked out; default: the work tree.")
+@click.option("--force", is_flag=True, help="Plan as if there were no records.")
+@with_params
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    stages: tuple[str, ...],
+    base: str | None,
+    head: str | None,
+    force: bool,
+    params: dict[str, str],
+) -> int:
+    """Show what changed and which STAGES would run, with the reason for each.
+
+    Needs no data and no checkout: recipes come from Git alone.
+    """
+    console = Console(invocation)
+    with open_project(invocation, params, head=head) as project:
+        made = plan(project, base=base, targets=[StageName(name) for name in stages], force=force).plan
+    show(made, console)
+    return 0
+
+
+def document(made: Plan) -> dict[str, object]:
+    """The plan as `--json` prints it."""
+    changes = made.changes
+    return {
+        "base": made.base,
+        "head": made.head,
+        "dirty": made.dirty,
+        "changes": {"code": changes.code, "data": changes.data, "params": changes.params, "reason": changes.reason},
+        "stages": [
+            {
+                "name": stage.name,
+                "action": stage.action,
+                "reason": stage.reason,
+                "recipe": stage.recipe,
+                "key": stage.key,
+            }
+            for stage in made.stages
+        ],
+    }
+
+
+def show(made: Plan, console: Console) -> None:
+    """Print a plan: what changed, then a line a stage; one line when there is nothing to do."""
+    console.document(document(made))
+    if made.nothing_to_do:
+        console.line(f"Nothing to do: {len(made.stages)} stages are up to date.")
+        return
+    for line in _changed(made.changes):
+        console.line(line)
+    shown = [stage for stage in made.stages if stage.action is not Action.SKIP or console.verbose]
+    console.columns([(stage.action, stage.name, stage.reason) for stage in shown])
+    if hidden := len(made.stages) - len(shown):
+        console.line(f"{hidden} more {'is' if hidden == 1 else 'are'} up to date or left out (-v shows them).")
+
+
+def _changed(changes: ChangeSet) -> list[str]:
+    if changes.reason:
+        return [f"Everything counts as changed: {changes.reason}."]
+    parts = {"code": changes.code, "data": changes.data, "params": changes.params}
+    return [f"Changed {kind}: {_shortened(names)}" for kind, names in parts.items() if names]
+
+
+def _shortened(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

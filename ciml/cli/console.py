@@ -1,0 +1,145 @@
+"""What a user sees: lines, columns, live progress on a terminal, one JSON document with `--json`.
+
+`rich` is imported only where something moves on a terminal: start-up time is a feature.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from ciml.cli.invocation import Invocation
+from ciml.core.ids import StageName
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_COLOURS = {
+    "run": "yellow",
+    "ran": "green",
+    "restore": "cyan",
+    "restored": "cyan",
+    "failed": "red",
+    "rejected": "red",
+    "accepted": "green",
+    "fails": "red",
+    "holds": "green",
+    "maybe": "magenta",
+}
+
+
+class Console:
+    """Where a command writes.
+
+    With `--json` everything but the document goes to stderr, so that stdout is one JSON value.
+    """
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._json = invocation.json
+        self._verbosity = invocation.verbosity
+
+    @property
+    def verbose(self) -> bool:
+        """Whether `-v` was given."""
+        return self._verbosity > 0
+
+    def line(self, text: str = "") -> None:
+        """A line of the answer."""
+        if self._verbosity >= 0:
+            click.echo(text, err=self._json)
+
+    def detail(self, text: str) -> None:
+        """A line for those who asked with `-v`."""
+        if self._verbosity > 0:
+            click.echo(text, err=True)
+
+    def warn(self, text: str) -> None:
+        """A warning: never lost, whatever `-q` says."""
+        click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)
+
+    def document(self, document: object) -> None:
+        """The one JSON document, when `--json` asks for it."""
+        if self._json:
+            click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+
+    def columns(self, rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None) -> None:
+        """Rows with aligned columns; a known word is coloured on a terminal."""
+        shown = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
+        if not shown:
+            return
+        widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
+        for number, row in enumerate(shown):
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            if header and number == 0:
+                cells = [click.style(cell, bold=True) for cell in cells]
+            else:
+                cells = [
+                    click.style(cell, fg=_COLOURS[word]) if (word := cell.strip()) in _COLOURS else cell
+                    for cell in cells
+                ]
+            self.line("  ".join(cells).rstrip())
+
+
+class Live:
+    """How a run goes: a bar on a terminal, a line per event elsewhere."""
+
+    def __init__(self, console: Console, total: int, *, terminal: bool | None = None) -> None:
+        self._console = console
+        self._total = total
+        self._terminal = sys.stderr.isatty() if terminal is None else terminal
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._running: dict[StageName, None] = {}
+
+    def __enter__(self) -> Live:
+        if self._terminal and self._total:
+            from rich.console import Console as Terminal
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=Terminal(stderr=True),
+                transient=True,
+            )
+            self._task = self._progress.add_task("starting", total=self._total)
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress:
+            self._progress.stop()
+
+    def started(self, name: StageName) -> None:
+        """A stage runs now."""
+        self._running[name] = None
+        self._describe()
+
+    def ended(self, name: StageName) -> None:
+        """A stage has ended."""
+        self._running.pop(name, None)
+        if self._progress and self._task is not None:
+            self._progress.advance(self._task)
+        self._describe()
+
+    def write(self, text: str) -> None:
+        """A line above the bar."""
+        if self._progress:
+            self._progress.console.print(text, markup=False, highlight=False)
+        else:
+            self._console.line(text)
+
+    def _describe(self) -> None:
+        if self._progress and self._task is not None:
+            names = list(self._running)
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            self._progress.update(self._task, description=", ".join(names[:3]) + more)
