@@ -7,9 +7,8 @@ from typing import Protocol
 
 from ciml.core.ids import CommitSha, Digest, RepoPath
 from ciml.core.order import WorkOrder
-from ciml.core.results import Output, Record, StageResult
+from ciml.core.results import Miss, Output, Record, StageResult
 from ciml.core.tree import TreeEntry
-from ciml.core.value import Value
 
 __all__ = ["Executor", "Miss", "Store", "Tree", "TreeEntry"]
 
@@ -47,12 +46,6 @@ class Tree(Protocol):
             RaceError: the file changed on disk since it was hashed.
         """
         ...
-
-
-class Miss(Value, frozen=True, kw_only=True):
-    """No usable record, and why."""
-
-    reason: str = "no record"
 
 
 class Store(Protocol):

@@ -44,6 +44,12 @@ class Record(Value, frozen=True, kw_only=True):
     """Wall time of the attempt that succeeded."""
 
 
+class Miss(Value, frozen=True, kw_only=True):
+    """No usable record, and why."""
+
+    reason: str = "no record"
+
+
 class Ran(Value, frozen=True, kw_only=True, tag="ran"):
     """The stage ran and its outputs are in the store."""
 

@@ -1,0 +1,124 @@
+"""Two processes that share a long list of small files.
+
+Threads would wait for each other: for small files two of them are slower than one. A process forked
+from this one has all it needs in its memory, is ready in a millisecond, and ends with its socket.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ciml.core.errors import CimlError, ServiceError
+
+if TYPE_CHECKING:
+    from io import BufferedRWPair
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+_BATCH = 256
+"""Items that are handed out at a time."""
+
+_ALONE = 4
+"""Batches that are done before a second process is worth its start."""
+
+
+def batched(items: Iterator[_Item]) -> Iterator[list[_Item]]:
+    """The same items, many at a time."""
+    while batch := list(islice(items, _BATCH)):
+        yield batch
+
+
+class Pair(Generic[_Item, _Result]):
+    """Works on batches, in this process and, where there are many, in a second one.
+
+    Args:
+        work: what to do with a batch. An error that it raises is raised by `run`, wherever it ran.
+        forked: called once in the second process before it works.
+    """
+
+    def __init__(
+        self, work: Callable[[Sequence[_Item]], Sequence[_Result]], forked: Callable[[], None] = lambda: None
+    ) -> None:
+        self._work = work
+        self._forked = forked
+        self._pid = 0
+        self._pipe: BufferedRWPair | None = None
+
+    def run(self, batches: Iterator[Sequence[_Item]]) -> Iterator[_Result]:
+        """The results, in the order of the batches."""
+        for number, batch in enumerate(batches):
+            beside = next(batches, None) if number >= _ALONE and len(os.sched_getaffinity(0)) > 1 else None
+            if beside is None:
+                yield from self._work(batch)
+            else:
+                self._send(beside)
+                yield from self._work(batch)
+                yield from self._receive()
+
+    def close(self) -> None:
+        """End the second process."""
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+            os.waitpid(self._pid, 0)
+
+    def _send(self, batch: Sequence[_Item]) -> None:
+        import pickle
+
+        if self._pipe is None:
+            self._pipe = self._fork()
+        try:
+            pickle.dump(batch, self._pipe, protocol=pickle.HIGHEST_PROTOCOL)
+            self._pipe.flush()
+        except BrokenPipeError as error:
+            raise _lost() from error
+
+    def _receive(self) -> Sequence[_Result]:
+        import pickle
+
+        assert self._pipe is not None, "something was sent before"
+        try:
+            answer: Sequence[_Result] | BaseException = pickle.load(self._pipe)
+        except (EOFError, ConnectionError) as error:
+            raise _lost() from error
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _fork(self) -> BufferedRWPair:
+        ours, theirs = socket.socketpair()
+        self._pid = os.fork()
+        if not self._pid:
+            try:
+                ours.close()
+                self._forked()
+                self._serve(theirs.makefile("rwb"))
+            finally:
+                os._exit(0)  # nothing of the first process is tidied up here: it all belongs to it
+        theirs.close()
+        with ours:
+            return ours.makefile("rwb")
+
+    def _serve(self, pipe: BufferedRWPair) -> None:
+        import pickle
+
+        while True:
+            try:
+                batch: Sequence[_Item] = pickle.load(pipe)
+            except EOFError:
+                return
+            try:
+                answer: Sequence[_Result] | Exception = self._work(batch)
+            except (CimlError, OSError) as error:
+                answer = error
+            pickle.dump(answer, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+            pipe.flush()
+
+
+def _lost() -> ServiceError:
+    return ServiceError("a process that read files was ended from outside", hint="Run the same command again.")
