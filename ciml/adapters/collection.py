@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 
+from ciml.adapters import files
 from ciml.adapters.isolation import StageDirectory
 from ciml.adapters.objects import Sink
 from ciml.core.errors import CimlError, StageError, TrustError
@@ -23,8 +24,6 @@ _HOLLOW = 16 << 30
 """Bytes; a larger file of which the disk holds less than 1 % is sparse by accident or by malice."""
 
 _PIECE = 1 << 20
-
-_KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
 class Collected:
@@ -47,18 +46,14 @@ def collect(order: WorkOrder, directory: StageDirectory, sink: Sink, redactor: R
     """
     outputs: list[Output] = []
     metrics: dict[RepoPath, Metrics] = {}
-    root = os.open(directory.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for place in order.outputs:
-            folder = _folder(order, place, root)
-            try:
-                outputs.append(_store(order, place, folder, directory, sink, redactor))
-                if place.path in order.metrics:
-                    metrics[place.path] = _metrics(order, place, folder, outputs[-1])
-            finally:
-                os.close(folder)
-    finally:
-        os.close(root)
+    for place in order.outputs:
+        folder = _folder(order, place, directory.root)
+        try:
+            outputs.append(_store(order, place, folder, directory, sink, redactor))
+            if place.path in order.metrics:
+                metrics[place.path] = _metrics(order, place, folder, outputs[-1])
+        finally:
+            os.close(folder)
     return Collected(tuple(outputs), metrics)
 
 
@@ -66,25 +61,17 @@ def _missing(order: WorkOrder, place: Place) -> StageError:
     return StageError(f"stage {order.stage} did not write {place.inside} in this run")
 
 
-def _folder(order: WorkOrder, place: Place, root: int) -> int:
+def _folder(order: WorkOrder, place: Place, root: str) -> int:
     """A descriptor of the folder that holds the output; no part of its path is a link."""
-    folder = os.dup(root)
-    walked = ""
-    for part in place.inside.split("/")[:-1]:
-        walked = f"{walked}/{part}" if walked else part
-        try:
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-        except FileNotFoundError:
-            raise _missing(order, place) from None
-        except OSError as error:
-            raise TrustError(
-                f"stage {order.stage}: its output {place.inside} lies behind {walked}, which is no real folder",
-                hint="Write to the declared path itself; what a link points to is not the stage's.",
-            ) from error
-        finally:
-            os.close(folder)
-        folder = inner
-    return folder
+    try:
+        return files.open_below(root, os.path.dirname(place.inside))
+    except FileNotFoundError:
+        raise _missing(order, place) from None
+    except OSError as error:
+        raise TrustError(
+            f"stage {order.stage}: its output {place.inside} lies behind something that is no real folder",
+            hint="Write to the declared path itself; what a link points to is not the stage's.",
+        ) from error
 
 
 def _store(
@@ -117,19 +104,18 @@ def _check_kind(order: WorkOrder, place: Place, status: os.stat_result) -> None:
             f"stage {order.stage} did not write {place.inside} in this run: it is a symbolic link",
             hint="Copy the file to the declared path.",
         )
-    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
-    if kind is not None:
-        raise StageError(f"{where} is {kind}, not a file or a directory")
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise StageError(f"{where} is {files.kind_of(status)}, not a file or a directory")
     if stat.S_ISREG(status.st_mode) and status.st_size > _HOLLOW and status.st_blocks * 51200 < status.st_size:
         raise StageError(f"{where} is sparse: {status.st_size} bytes of which {status.st_blocks * 512} are written")
 
 
 def _check_secrets(order: WorkOrder, place: Place, path: str, redactor: Redactor) -> None:
     """Every byte of the output, and every name in it, without the value of a secret."""
-    files = [path]
+    paths = [path]
     if os.path.isdir(path):
-        files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-    for file in files:
+        paths = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    for file in paths:
         name = redactor.find(os.fsencode(file)) or _secret_in(file, redactor)
         if name is not None:
             raise TrustError(

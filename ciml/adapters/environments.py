@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 
 from ciml.adapters.locks import try_lock
-from ciml.adapters.process import run
+from ciml.adapters.process import find_program, run
 from ciml.adapters.trees import remove_tree
 from ciml.core.errors import ConfigurationError, ServiceError
 from ciml.core.ids import Digest
@@ -71,7 +70,7 @@ class Environments:
             **{name: value for name, value in environ.items() if name.startswith(("PIP_", "UV_"))},
         }
         self._read = read
-        self._uv = shutil.which("uv", path=environ.get("PATH"))
+        self._uv = find_program("uv", environ.get("PATH", ""))
 
     def ready(self, wanted: OrderEnvironment) -> Made | None:
         """The environment, when it has been made already."""
@@ -164,10 +163,10 @@ class Environments:
 
     def _python(self, version: str) -> str:
         """An interpreter of that version: its own name first, then those that may be it."""
-        path = self._environ.get("PATH")
+        path = self._environ.get("PATH", "")
         short = ".".join(version.split(".")[:2])
         for name in (f"python{short}", sys.executable, "python3", "python"):
-            found = shutil.which(name, path=path)
+            found = find_program(name, path)
             if found is not None and self._is_version(found, version):
                 return found
         raise _no_python(version)

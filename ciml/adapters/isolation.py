@@ -1,21 +1,26 @@
 """The directory that a stage runs in: its declared inputs, and nothing else of the repository.
 
-`STATE/stages/<16 hex of the key>/` holds `work/` (what the stage sees), `tmp/` and
-`params.json`. The name comes from the key, so a stage that writes its own path into an output
-writes the same one the next time. Whoever makes or removes it holds `STATE/locks/<16 hex>`; a
-directory whose lock is free belongs to a dead run.
+`STATE/stages/` has for each running stage, under 16 hex digits of its key, a folder (what the stage
+sees as the repository's root) and beside it `.tmp/`, `.json` (parameters) and `.checkpoint` (where in
+the folder that lies). The name comes from the key, so a stage that writes its own path into an
+output writes the same one the next time. Whoever makes or removes them holds `STATE/locks/<name>`;
+where that lock is free they belong to a dead run.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import posixpath
 
+import msgspec
+
+from ciml.adapters import files
 from ciml.adapters.locks import Lock, try_lock
 from ciml.adapters.objects import Source
 from ciml.adapters.process import kill_marked
-from ciml.adapters.trees import Signatures, exceeds, file_digest, remove_tree, signatures
+from ciml.adapters.trees import Signatures, empty, exceeds, remove_tree, signatures
+from ciml.core import listing
 from ciml.core.errors import IntegrityError, StageError, TrustError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.order import OrderInput, WorkOrder
@@ -24,8 +29,7 @@ from ciml.core.results import Output
 _LONGEST_TMPDIR = 70
 """Bytes. A Unix socket's path has at most 107, and multiprocessing puts 32 of its own behind TMPDIR."""
 
-_CHECKPOINT = "checkpoint"
-"""File in the stage's directory that says where inside `work/` the checkpoint lies."""
+_SPARE = ".spare-"
 
 
 class Stages:
@@ -34,12 +38,13 @@ class Stages:
     def __init__(self, state: str) -> None:
         # Git compares its ceilings with real paths.
         self.state = os.path.realpath(state)
-        self._stages = os.path.join(self.state, "stages")
+        self.root = os.path.join(self.state, "stages")
         self._locks = os.path.join(self.state, "locks")
-        os.makedirs(self._stages, exist_ok=True)
+        os.makedirs(self.root, exist_ok=True)
         os.makedirs(self._locks, exist_ok=True)
-        place = os.stat(self._stages)
+        place = os.stat(self.root)
         self._clone = f"{place.st_dev:x}-{place.st_ino:x}"
+        self._spares: list[str] = []
 
     def lock(self, key: Digest) -> Lock | None:
         """The right to run the stage with this key, or None while somebody else runs it."""
@@ -49,40 +54,63 @@ class Stages:
         """What tells the processes of this stage, in this clone, from all others."""
         return f"{self._clone}-{name[:16]}"
 
-    def path(self, key: Digest) -> str:
-        """The directory for a key."""
-        return os.path.join(self._stages, key[:16])
+    def path(self, name: str) -> str:
+        """The stage's folder, to which its other files add a suffix."""
+        return os.path.join(self.root, name[:16])
 
     def checkpoint(self, name: str) -> str:
         """Where a stage's checkpoint waits between attempts."""
         return os.path.join(self.state, "checkpoints", name[:16])
 
+    def make(self, path: str) -> None:
+        """Make an empty folder. One that another stage has done with is taken: that is six times faster."""
+        while self._spares:
+            try:
+                os.rename(self._spares.pop(), path)
+                return
+            except FileNotFoundError:
+                continue  # another process has tidied up
+        os.mkdir(path, 0o755)
+
     def sweep(self) -> int:
         """How many leftovers of dead runs were removed, and their processes ended."""
+        names = {name.partition(".")[0] for name in os.listdir(self.root)} - {""}
         swept = 0
-        for name in os.listdir(self._stages):
+        for name in names:
             lock = try_lock(os.path.join(self._locks, name))
             if lock is not None:
                 kill_marked([self.mark(name)])
                 self.clear(name)
                 lock.release()
                 swept += 1
+        self.tidy()
         return swept
 
     def clear(self, name: str) -> None:
-        """Remove a stage's directory; a checkpoint in it is put aside first."""
-        base = os.path.join(self._stages, name)
+        """Remove all that belongs to a stage; a checkpoint in its folder is put aside first."""
+        base = self.path(name)
         try:
-            with open(os.path.join(base, _CHECKPOINT), encoding="utf-8", errors="surrogateescape") as file:
-                self.keep_checkpoint(name, os.path.join(base, "work", file.read()))
+            with open(f"{base}.checkpoint", "rb") as file:
+                self.keep_checkpoint(name, os.path.join(base, os.fsdecode(file.read())))
+            os.unlink(f"{base}.checkpoint")
         except FileNotFoundError:
             pass
-        tmp = os.path.join(base, "tmp")
+        tmp = f"{base}.tmp"
         if os.path.islink(tmp):
             elsewhere = os.readlink(tmp)
             if os.path.basename(elsewhere) == f"ciml-{self.mark(name)}":
                 remove_tree(elsewhere)
-        remove_tree(base)
+            os.unlink(tmp)
+        files.discard(f"{base}.json")
+        for folder in (base, tmp):
+            self._put_away(folder)
+
+    def tidy(self) -> None:
+        """Remove the folders that were kept for other stages."""
+        self._spares.clear()
+        for name in os.listdir(self.root):
+            if name.startswith(_SPARE):
+                remove_tree(os.path.join(self.root, name))
 
     def keep_checkpoint(self, name: str, path: str) -> None:
         """Move what the stage left at `path`, if anything, to where the next attempt looks for it."""
@@ -92,6 +120,17 @@ class Stages:
             remove_tree(waiting)
             os.rename(path, waiting)
 
+    def _put_away(self, folder: str) -> None:
+        if empty(folder):
+            spare = os.path.join(self.root, f"{_SPARE}{os.getpid()}-{len(self._spares)}")
+            try:
+                os.rename(folder, spare)
+                self._spares.append(spare)
+            except OSError:
+                remove_tree(folder)
+        else:
+            remove_tree(folder)
+
 
 class StageDirectory:
     """One stage's directory, made and filled. Its lock must be held."""
@@ -100,8 +139,8 @@ class StageDirectory:
         self._stages = stages
         self._order = order
         self._name = order.key[:16]
-        self._base = stages.path(order.key)
-        self.root = os.path.join(self._base, "work") if order.isolated else os.path.realpath(work_tree)
+        self._base = stages.path(self._name)
+        self.root = self._base if order.isolated else os.path.realpath(work_tree)
         """The stage's view of the repository's root."""
         self._tmp = ""
         self._user_tmp = tmp
@@ -119,26 +158,24 @@ class StageDirectory:
             TrustError: the order names a path outside.
             IntegrityError: an input's bytes are gone or damaged.
         """
-        if os.path.lexists(self._base):
+        if os.path.lexists(f"{self._base}.json"):
             self._stages.clear(self._name)
-        os.mkdir(self._base, 0o755)
+        _write(f"{self._base}.json", msgspec.json.encode(self._order.params))
         self._make_tmp()
-        with open(os.path.join(self._base, "params.json"), "wb") as file:
-            file.write(json.dumps(self._order.params, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        made = {self.root}
         if self._order.isolated:
-            self._fill_work(source)
-        made: set[str] = set()
+            self._stages.make(self.root)
+            self._fill_root(source, made)
         for place in self._order.outputs:
             self._parent(place.inside, made)
-        if not self._order.isolated:
-            for place in self._order.outputs:
+            if not self._order.isolated:
                 self._before[place.inside] = signatures(self._at(place.inside))
 
     def env(self) -> dict[str, str]:
         """The variables that belong to the directory."""
-        own = {"TMPDIR": self._tmp, "CIML_PARAMS": os.path.join(self._base, "params.json")}
+        own = {"TMPDIR": self._tmp, "CIML_PARAMS": f"{self._base}.json"}
         if self._order.isolated:
-            own["GIT_CEILING_DIRECTORIES"] = self._base
+            own["GIT_CEILING_DIRECTORIES"] = self._stages.root
         return own
 
     def check_inputs(self, source: Source) -> None:
@@ -147,17 +184,20 @@ class StageDirectory:
         Raises:
             StageError: one is not. Had it been a link into the store, the store's copy is checked too.
         """
-        for given in self._order.inputs:
-            if self._moved(given):
-                self._check_bytes(given, source)
+        for given in self._order.inputs if self._order.isolated else ():
+            before = self._before.get(given.inside, {})
+            after = signatures(self._at(given.inside)) if before else {}
+            moved = {path for path, signature in before.items() if after.get(path) != signature}
+            if moved and not self._same(given, moved, source):
+                self._refuse(given, source)
 
     def written(self, inside: RepoPath) -> bool:
         """Whether an output was written by this run; what lies in an isolated directory always was."""
         return self._order.isolated or signatures(self._at(inside)) != self._before[inside]
 
-    def outputs_exceed(self, *, size: int, files: int) -> bool:
+    def outputs_exceed(self, *, size: int, count: int) -> bool:
         """Whether an output has more bytes or files than that."""
-        return any(exceeds(self._at(place.inside), size=size, files=files) for place in self._order.outputs)
+        return any(exceeds(self._at(place.inside), size=size, count=count) for place in self._order.outputs)
 
     def save_checkpoint(self) -> None:
         """Keep the checkpoint for the next attempt."""
@@ -170,32 +210,31 @@ class StageDirectory:
             remove_tree(self._at(self._order.checkpoint))
 
     def remove(self) -> None:
-        """Remove it, a checkpoint that is still inside apart."""
+        """Remove it; a checkpoint that is still inside is kept."""
         self._stages.clear(self._name)
 
-    def _check_bytes(self, given: OrderInput, source: Source) -> None:
-        path = self._at(given.inside)
-        if given.directory:
-            same = _contents(signatures(path), self._before[given.inside])
-        else:
-            same = os.path.isfile(path) and file_digest(path) == given.digest
-        if same:
-            return
+    def _same(self, given: OrderInput, moved: set[str], source: Source) -> bool:
+        """Whether those files of an input, whose signatures are new, still have their bytes."""
+        top = self._at(given.inside)
+        if not given.directory:
+            return _digest(top) == given.digest
+        return all(
+            _digest(os.path.join(top, os.fsdecode(entry.path))) == entry.digest
+            for entry in listing.entries(given.digest, source.read)
+            if os.fsdecode(entry.path) in moved
+        )
+
+    def _refuse(self, given: OrderInput, source: Source) -> None:
         if not given.copy:
             # Who writes through a link has damaged the store's object: reading it puts it into quarantine.
             try:
-                source.materialise(_stored(given), os.path.join(self._base, "checked"), link=True)
+                source.materialise(_stored(given), os.path.join(self._tmp, "checked"), link=True)
             except IntegrityError:
                 pass
         raise StageError(
             f"stage {self._order.stage} changed its input {given.inside} while it ran",
             hint="Copy what has to be edited to another path, and declare that as an output.",
         )
-
-    def _moved(self, given: OrderInput) -> bool:
-        before = self._before.get(given.inside, {}) if self._order.isolated else {}
-        after = signatures(self._at(given.inside)) if before else {}
-        return any(after.get(path) != signature for path, signature in before.items())
 
     def _at(self, inside: str) -> str:
         if inside.startswith("/") or ".." in inside.split("/"):
@@ -212,54 +251,40 @@ class StageDirectory:
         return path
 
     def _make_tmp(self) -> None:
-        own = os.path.join(self._base, "tmp")
+        own = f"{self._base}.tmp"
         if len(os.fsencode(own)) <= _LONGEST_TMPDIR:
             self._tmp = own
+            self._stages.make(own)
         else:
             self._tmp = os.path.join(self._user_tmp, f"ciml-{self._stages.mark(self._name)}")
             remove_tree(self._tmp)
             os.symlink(self._tmp, own)
-        os.mkdir(self._tmp, 0o700)
+            os.mkdir(self._tmp, 0o700)
 
-    def _fill_work(self, source: Source) -> None:
-        os.mkdir(self.root, 0o755)
-        made = {self.root}
+    def _fill_root(self, source: Source, made: set[str]) -> None:
         for given in self._order.inputs:
             path = self._parent(given.inside, made)
             if given.link is not None:
-                self._link(given, path)
+                self._link(given, given.link, path)
                 continue
             source.materialise(_stored(given), path, link=not given.copy, read_only=not given.copy)
             self._before[given.inside] = signatures(path)
         for file, text in self._order.params_files.items():
-            with open(self._parent(file, made), "w", encoding="utf-8", errors="surrogatepass", newline="") as writer:
-                writer.write(text)
+            _write(self._parent(file, made), text.encode())
         if self._order.workdir:
             os.makedirs(self.cwd, exist_ok=True)
         if self._order.checkpoint is not None:
-            self._put_checkpoint(self._order.checkpoint, made)
+            path = self._parent(self._order.checkpoint, made)
+            _write(f"{self._base}.checkpoint", os.fsencode(self._order.checkpoint))
+            waiting = self._stages.checkpoint(self._name)
+            if os.path.lexists(waiting):
+                os.rename(waiting, path)
 
-    def _link(self, given: OrderInput, path: str) -> None:
-        text = given.link or ""
+    def _link(self, given: OrderInput, text: str, path: str) -> None:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(given.inside), text))
         if text.startswith("/") or target == ".." or target.startswith("../"):
             raise TrustError(f"stage {self._order.stage}: the link {given.inside} leaves the repository: {text!r}")
         os.symlink(text, path)
-
-    def _put_checkpoint(self, inside: RepoPath, made: set[str]) -> None:
-        path = self._parent(inside, made)
-        with open(
-            os.path.join(self._base, _CHECKPOINT), "w", encoding="utf-8", errors="surrogateescape", newline=""
-        ) as file:
-            file.write(inside)
-        waiting = self._stages.checkpoint(self._name)
-        if os.path.lexists(waiting):
-            os.rename(waiting, path)
-
-
-def _contents(after: Signatures, before: Signatures) -> bool:
-    """Whether the files of `before` have their mode, size and time still: a link made elsewhere moves the ctime."""
-    return all(path in after and after[path][:4] == signature[:4] for path, signature in before.items())
 
 
 def _stored(given: OrderInput) -> Output:
@@ -270,3 +295,22 @@ def _stored(given: OrderInput) -> Output:
         directory=given.directory,
         executable=given.executable,
     )
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "wb", buffering=0) as file:
+        file.write(data)
+
+
+def _digest(path: str) -> Digest | None:
+    """SHA-256 of a file's bytes or a link's target; None where neither is."""
+    try:
+        if os.path.islink(path):
+            return Digest(hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest())
+        fd, status = files.open_regular(path, path)
+    except (FileNotFoundError, NotADirectoryError, StageError):
+        return None
+    try:
+        return files.digest(fd, status.st_size)[0]
+    finally:
+        os.close(fd)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 
-from ciml.core.ids import Digest
-
-Signature = tuple[int, int, int, int, int]
-"""(mode, inode, size, mtime, ctime), times in ns. Whoever writes to a file moves its ctime."""
+from ciml.adapters import files
+from ciml.adapters.files import Signature
 
 Signatures = dict[str, Signature]
 """Path below the top ("" is the top itself) -> signature; files and links, no directories."""
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_FEW = 32
+"""Entries. A folder that held more stays large on disk, and slow to list."""
 
 
 def signatures(top: str) -> Signatures:
@@ -24,7 +23,7 @@ def signatures(top: str) -> Signatures:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     if not stat.S_ISDIR(status.st_mode):
-        return {"": _signature(status)}
+        return {"": files.signature(status)}
     found: Signatures = {}
     pending = [""]
     while pending:
@@ -38,15 +37,11 @@ def signatures(top: str) -> Signatures:
             if entry.is_dir(follow_symlinks=False):
                 pending.append(path + "/")
             else:
-                found[path] = _signature(entry.stat(follow_symlinks=False))
+                found[path] = files.signature(entry.stat(follow_symlinks=False))
     return found
 
 
-def _signature(status: os.stat_result) -> Signature:
-    return (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def exceeds(top: str, *, size: int, files: int) -> bool:
+def exceeds(top: str, *, size: int, count: int) -> bool:
     """Whether the file or tree at `top` has more bytes or files than that; stops counting when it has."""
     pending = [top]
     while pending:
@@ -54,20 +49,14 @@ def exceeds(top: str, *, size: int, files: int) -> bool:
         try:
             status = os.lstat(path)
             size -= status.st_size
-            files -= 1
-            if size < 0 or files < 0:
+            count -= 1
+            if size < 0 or count < 0:
                 return True
             if stat.S_ISDIR(status.st_mode):
                 pending += [entry.path for entry in os.scandir(path)]
         except OSError:
             continue
     return False
-
-
-def file_digest(path: str) -> Digest:
-    """The SHA-256 of a file's bytes."""
-    with open(path, "rb", buffering=0) as file:
-        return Digest(hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def remove_tree(top: str) -> None:
@@ -87,6 +76,20 @@ def remove_tree(top: str) -> None:
         os.close(folder)
 
 
+def empty(top: str) -> bool:
+    """Whether the directory at `top`, emptied now, is as good as a new one: it never held much."""
+    try:
+        fd = os.open(top, files.FOLDER)
+    except OSError:
+        return False
+    try:
+        held = _remove_all(fd)
+        os.fchmod(fd, 0o755)
+    finally:
+        os.close(fd)
+    return held <= _FEW
+
+
 def _remove(name: str, parent: int) -> None:
     try:
         os.unlink(name, dir_fd=parent)
@@ -100,15 +103,7 @@ def _remove(name: str, parent: int) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
-        with os.scandir(fd) as entries:
-            names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        if names and os.fstat(fd).st_mode & 0o300 != 0o300:
-            os.fchmod(fd, 0o700)
-        for child, is_folder in names:
-            if is_folder:
-                _remove(child, fd)
-            else:
-                os.unlink(child, dir_fd=fd)
+        _remove_all(fd)
     finally:
         os.close(fd)
     try:
@@ -117,11 +112,25 @@ def _remove(name: str, parent: int) -> None:
         pass  # something was added meanwhile: a later start removes it
 
 
+def _remove_all(fd: int) -> int:
+    """How many things the folder held; now it holds none."""
+    with os.scandir(fd) as entries:
+        names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    if names and os.fstat(fd).st_mode & 0o300 != 0o300:
+        os.fchmod(fd, 0o700)
+    for child, is_folder in names:
+        if is_folder:
+            _remove(child, fd)
+        else:
+            os.unlink(child, dir_fd=fd)
+    return len(names)
+
+
 def _open(name: str, parent: int) -> int:
     try:
-        return os.open(name, _DIRECTORY, dir_fd=parent)
+        return os.open(name, files.FOLDER, dir_fd=parent)
     except PermissionError:
         # No other user's: this is below our own state. `chmod` would follow a link, and finds none here.
         if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             os.chmod(name, 0o700, dir_fd=parent)
-        return os.open(name, _DIRECTORY, dir_fd=parent)
+        return os.open(name, files.FOLDER, dir_fd=parent)

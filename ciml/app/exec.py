@@ -15,7 +15,7 @@ def execute(order: WorkOrder, *, store: Store, executor: Executor) -> StageResul
     Raises:
         CimlError: the store or the machine failed, not the stage.
     """
-    record = store.record(order.key) if order.cache and order.isolated else None
+    record = store.record(order.key) if order.cache and not order.fresh else None
     if isinstance(record, Record):
         return Restored(record=record)
     try:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from base64 import b64encode
 from collections.abc import Mapping
-from urllib.parse import quote, quote_plus
 
 MASK = b"***"
 
@@ -71,6 +68,10 @@ def _telling(line: str) -> bool:
 
 
 def _spellings(text: str) -> set[bytes]:
+    # Most stages have no secrets, and then no use for these.
+    from base64 import b64encode
+    from urllib.parse import quote, quote_plus
+
     raw = text.encode("utf-8", "surrogateescape")
     found = {raw, raw.hex().encode(), raw.hex().upper().encode()}
     found |= {_json(text, ascii_only=True), _json(text, ascii_only=False)}
@@ -85,4 +86,6 @@ def _spellings(text: str) -> set[bytes]:
 
 
 def _json(text: str, *, ascii_only: bool) -> bytes:
+    import json
+
     return json.dumps(text, ensure_ascii=ascii_only)[1:-1].encode("utf-8", "surrogateescape")

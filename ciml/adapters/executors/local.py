@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import os
 import selectors
-import shutil
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ciml.adapters.collection import Collected
-from ciml.adapters.environments import Environments, Made
 from ciml.adapters.executors.background import Background, Outcome
 from ciml.adapters.executors.capacity import Capacity
 from ciml.adapters.executors.sandbox import Sandbox
 from ciml.adapters.isolation import Stages
 from ciml.adapters.objects import Objects
-from ciml.adapters.process import kill_marked
+from ciml.adapters.process import find_program, kill_marked
 from ciml.core.errors import CimlError, ConfigurationError, ServiceError, StageError, TrustError
 from ciml.core.forgotten import Known
 from ciml.core.ids import StageName
@@ -31,6 +29,9 @@ from ciml.core.order import WorkOrder
 from ciml.core.pipeline import Resources
 from ciml.core.results import Failed, Ran, Record, Restored, StageResult
 from ciml.core.stage_env import missing_secrets
+
+if TYPE_CHECKING:
+    from ciml.adapters.environments import Environments, Made
 
 T = TypeVar("T")
 
@@ -50,7 +51,6 @@ class LocalExecutor:
         jobs: stages at once, at most.
         environ: ciml's own environment; stages get the allowed part of it.
         known: what the repository has; asked only when a stage failed.
-        reuse: whether a record that is there when an order has its lock is taken for its result.
         on_output: gets the stage and a line of its output, masked, not neutralised.
         on_start: gets the stage whenever its command starts.
     """
@@ -66,7 +66,6 @@ class LocalExecutor:
         jobs: int,
         environ: Mapping[str, str],
         known: Callable[[], Known] = Known,
-        reuse: bool = True,
         on_output: Callable[[StageName, str], None] | None = None,
         on_start: Callable[[StageName], None] | None = None,
     ) -> None:
@@ -76,12 +75,11 @@ class LocalExecutor:
         self._work_tree = work_tree
         self._capacity = Capacity(capacity, jobs, environ.get("CUDA_VISIBLE_DEVICES"))
         self._environ = dict(environ)
-        self._environments = Environments(self._stages.state, self._environ, store.read)
+        self._environments: Environments | None = None
         self._known = known
-        self._reuse = reuse
         self._on_output = on_output
         self._on_start = on_start
-        self._bash = shutil.which("bash", path=environ.get("PATH")) or "/bin/bash"
+        self._bash = find_program("bash", environ.get("PATH", "")) or "/bin/bash"
         self._selector = selectors.DefaultSelector()
         self._background = Background()
         self._selector.register(self._background.fd, selectors.EVENT_READ, self._background.deliver)
@@ -137,6 +135,7 @@ class LocalExecutor:
         for sandbox in list(self._sandboxes.values()):
             self._leave(sandbox)
         self._done.clear()
+        self._stages.tidy()
         self._selector.close()
         self._background.close()
 
@@ -203,7 +202,8 @@ class LocalExecutor:
         sandbox.lock = self._stages.lock(sandbox.order.key)
         if sandbox.lock is None:
             return False
-        record = self._store.record(sandbox.order.key) if self._reuse and sandbox.order.cache else None
+        order = sandbox.order
+        record = self._store.record(order.key) if order.cache and not order.fresh else None
         if isinstance(record, Record):
             self._finish(sandbox, Restored(record=record))
         else:
@@ -212,20 +212,29 @@ class LocalExecutor:
 
     def _prepare(self, sandbox: Sandbox) -> None:
         wanted = sandbox.order.environment
-        made = self._environments.ready(wanted) if wanted is not None else None
-        long = (wanted is not None and made is None) or sandbox.has_large_inputs()
+        if wanted is None:
+            self._fill(sandbox, None)
+        elif (made := self._own_environments().ready(wanted)) is not None:
+            self._fill(sandbox, made)
+        else:
+            self._do(sandbox, partial(self._own_environments().make, wanted), self._fill, in_thread=True)
 
-        def work() -> Made | None:
-            environment = self._environments.make(wanted) if wanted is not None and made is None else made
-            sandbox.prepare(self._store)
-            return environment
+    def _own_environments(self) -> Environments:
+        if self._environments is None:
+            # Most runs need none, and then not what it takes to make one either.
+            from ciml.adapters.environments import Environments
 
-        self._do(sandbox, work, self._launch, in_thread=long)
+            self._environments = Environments(self._stages.state, self._environ, self._store.read)
+        return self._environments
 
-    def _launch(self, sandbox: Sandbox, environment: Made | None) -> None:
+    def _fill(self, sandbox: Sandbox, environment: Made | None) -> None:
+        work = partial(sandbox.prepare, self._store, environment)
+        self._do(sandbox, work, self._launch, in_thread=sandbox.has_large_inputs())
+
+    def _launch(self, sandbox: Sandbox, _: None) -> None:
         self._marks.add(sandbox.mark)
         try:
-            process = sandbox.launch(self._environ, environment, self._bash)
+            process = sandbox.launch(self._environ, self._bash)
         except OSError as error:
             sandbox.code = 127
             self._fail(sandbox, f"cannot start its command: {error.strerror}: {error.filename}")

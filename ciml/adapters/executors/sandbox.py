@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from time import monotonic
-from urllib.parse import quote
+from time import gmtime, monotonic, strftime
+from typing import TYPE_CHECKING
 
 from ciml.adapters.collection import Collected, collect
-from ciml.adapters.environments import Made
 from ciml.adapters.isolation import StageDirectory, Stages
 from ciml.adapters.locks import Lock
 from ciml.adapters.logs import StageLog
 from ciml.adapters.objects import Objects, Source
 from ciml.adapters.process import Process, kill_marked
-from ciml.core.forgotten import Known, forgotten
 from ciml.core.order import WorkOrder
 from ciml.core.redaction import Redactor
 from ciml.core.results import Record
 from ciml.core.stage_env import stage_env
+
+if TYPE_CHECKING:
+    from ciml.adapters.environments import Made
+    from ciml.core.forgotten import Known
 
 GRACE_S = 5.0
 """From SIGTERM to SIGKILL. A CI runner gives ciml itself 10 s in all."""
@@ -60,9 +61,9 @@ class Sandbox:
         self.wake_at: float | None = None
         """When the loop must look at it again, on the monotonic clock."""
         self._redactor = Redactor({name: environ[name] for name in order.secrets if name in environ})
-        self.log = StageLog(os.path.join(logs, f"{quote(order.stage, safe='@+=,')}.log"), self._redactor, on_line)
+        self.log = StageLog(os.path.join(logs, _file_name(order)), self._redactor, on_line)
         self._directory = StageDirectory(stages, order, work_tree=work_tree, tmp=environ.get("TMPDIR") or "/tmp")
-        self._packages: dict[str, str] = {}
+        self._environment: Made | None = None
         self._began = 0.0
         self._started = ""
 
@@ -75,10 +76,11 @@ class Sandbox:
 
     def has_large_outputs(self) -> bool:
         """Whether storing the outputs takes long."""
-        return self._directory.outputs_exceed(size=_LARGE, files=_MANY)
+        return self._directory.outputs_exceed(size=_LARGE, count=_MANY)
 
-    def prepare(self, source: Source) -> None:
-        """Make and fill its directory."""
+    def prepare(self, source: Source, environment: Made | None) -> None:
+        """Make and fill its directory; it will run in that environment."""
+        self._environment = environment
         self._directory.fill(source)
 
     def collect(self, store: Objects) -> Collected:
@@ -88,19 +90,18 @@ class Sandbox:
 
     # The process
 
-    def launch(self, environ: Mapping[str, str], environment: Made | None, bash: str) -> Process:
+    def launch(self, environ: Mapping[str, str], bash: str) -> Process:
         """Start the command. Raises OSError where that is not possible."""
         order = self.order
         self.attempt += 1
         self.exited = self.timed_out = self.forced = False
-        if environment is not None:
-            self._packages = environment.packages
-            environ = {**environ, **environment.variables(environ.get("PATH", ""))}
+        if self._environment is not None:
+            environ = {**environ, **self._environment.variables(environ.get("PATH", ""))}
         env = stage_env(order, environ) | self._directory.env()
         if self.gpus:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
         argv = (bash, "-euo", "pipefail", "-c", order.script) if order.script is not None else order.argv or ()
-        self._started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._started = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())
         self._began = monotonic()
         self.process = Process(argv, cwd=self._directory.cwd, env=env, mark=self.mark)
         self.wake_at = self._began + order.timeout_s if order.timeout_s is not None else None
@@ -168,7 +169,7 @@ class Sandbox:
             outputs=collected.outputs,
             metrics=collected.metrics,
             platform=order.platform,
-            packages=self._packages,
+            packages=self._environment.packages if self._environment is not None else {},
             started=self._started,
             seconds=round(self.seconds, 3),
         )
@@ -186,8 +187,11 @@ class Sandbox:
     def explained(self, reason: str, known: Callable[[], Known]) -> str:
         """`reason`, and what the end of the log says about it."""
         clause = None
-        if self.order.isolated and self.code != 0 and self.log.tail:
-            clause = forgotten(self.log.tail, self.order, known(), root=self._directory.root)
+        if self.order.isolated and self.code != 0:
+            # Only a stage that failed pays for what it takes to say why.
+            from ciml.core.forgotten import forgotten
+
+            clause = forgotten(f"{self.log.tail}\n{reason}", self.order, known(), root=self._directory.root)
         return "; ".join(filter(None, (reason, clause, self.log.lost)))
 
     def retry(self) -> bool:
@@ -213,3 +217,9 @@ class Sandbox:
             self._directory.remove()
             self.lock.release()
         self.log.close()
+
+
+def _file_name(order: WorkOrder) -> str:
+    """The log's name: the stage's, but for characters that a path cannot hold."""
+    name = order.stage.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
+    return f"{name[:180]}.log" if len(name.encode("utf-8", "surrogateescape")) < 240 else f"{order.key[:16]}.log"
