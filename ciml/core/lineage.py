@@ -226,3 +226,13 @@ def moment(seconds: int) -> str:
 def one_line(text: str) -> str:
     """`text` on one line without control characters: for whatever a person may have typed."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def shown(value: object) -> str:
+    """A parameter or a metric as a person reads it: text as it is, a float with six digits, the rest as JSON."""
+    match value:
+        case str():
+            return one_line(value)
+        case float():
+            return f"{value:.6g}"
+    return encode(value).decode()

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import msgspec
+
+from ciml.core.ancestry import Ancestry, Kind, ancestry, around, commit_id, down, up, version_id
+from ciml.core.history import history
+from tests.story import CHURN, DEEPER, FIRST, RUNS, TWIN, WORDS, changed, ledger, output
+
+PAST = history([ledger()], [WORDS, TWIN, DEEPER, FIRST])
+GRAPH = ancestry(RUNS, PAST, [TWIN])
+SECOND = version_id(CHURN, 2)
+
+
+def labels(graph: Ancestry, kind: Kind) -> list[str]:
+    return sorted(node.label for node in graph.nodes.values() if node.kind is kind)
+
+
+def test_up_of_a_version_is_what_made_it() -> None:
+    """Its commits, data, parameters and code, and no other version's parameters or stages."""
+    graph = up(GRAPH, [SECOND])
+
+    assert labels(graph, Kind.VERSION) == ["churn/2"]
+    assert labels(graph, Kind.STAGE) == ["evaluate", "prepare", "train"]
+    assert labels(graph, Kind.PARAMS) == ["train.depth = 5, train.lr = 0.1"]
+    assert labels(graph, Kind.DATA) == ["data/raw"]
+    assert labels(graph, Kind.CODE) == ["src/evaluate.py", "src/layers.py", "src/prepare.py", "src/train.py"]
+    assert labels(graph, Kind.DEPLOYMENT) == []
+    assert {DEEPER.sha[:7], TWIN.sha[:7]} <= set(labels(graph, Kind.COMMIT))
+
+
+def test_down_of_data_is_what_came_of_it() -> None:
+    """Every version that was trained on it, where they serve, and no commit."""
+    data = next(node.id for node in GRAPH.nodes.values() if node.kind is Kind.DATA)
+    graph = down(GRAPH, [data])
+
+    assert labels(graph, Kind.VERSION) == ["churn/1", "churn/2"]
+    assert labels(graph, Kind.DEPLOYMENT) == ["production", "production"]
+    assert labels(graph, Kind.COMMIT) == []
+
+
+def test_each_node_and_edge_is_there_once_and_every_edge_has_its_ends() -> None:
+    """Runs that share files share nodes; recording a run twice changes nothing."""
+    for graph in (GRAPH, ancestry([*RUNS, *RUNS], PAST, [TWIN])):
+        assert graph == GRAPH
+        assert len(set(graph.edges)) == len(graph.edges)
+        assert {end for edge in graph.edges for end in (edge.source, edge.target)} <= graph.nodes.keys()
+
+
+def test_around_is_both_ways() -> None:
+    """What made it and what came of it, in one graph."""
+    whole = around(GRAPH, [SECOND])
+
+    assert whole.nodes.keys() == up(GRAPH, [SECOND]).nodes.keys() | down(GRAPH, [SECOND]).nodes.keys()
+    assert labels(whole, Kind.DEPLOYMENT) == ["production"]
+
+
+def test_a_run_of_the_same_recipe_with_other_bytes_did_not_make_the_version() -> None:
+    """A stage that is not deterministic made other bytes: they lead to no version."""
+    model = msgspec.structs.replace(RUNS[1].models[0], artifact=output(RUNS[1].models[0].path, "ff"))
+    graph = ancestry([changed(RUNS[1], models=(model,))], PAST)
+
+    assert not [edge for edge in graph.edges if edge.how == "registered as"]
+
+
+def test_a_dirty_tree_does_not_say_that_the_commit_holds_the_file() -> None:
+    """The record of an edited work tree leads to its commit by words that do not vouch for it."""
+    graph = ancestry([changed(RUNS[0], dirty=True)], PAST)
+
+    assert "holds" not in {edge.how for edge in graph.edges}
+    assert "holds, or held before an edit" in {edge.how for edge in graph.edges}
+
+
+def test_a_commit_that_nothing_mentions_can_be_in_the_graph() -> None:
+    """A question about a commit without any run has an answer: that there is nothing."""
+    graph = ancestry([], history([]), [WORDS], also=[WORDS.sha])
+
+    assert [node.facts["subject"] for node in graph.nodes.values()] == ["Explain it in the README"]
+    assert down(graph, [commit_id(WORDS.sha)]) == graph

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from ciml.core.ancestry import ancestry
+from ciml.core.errors import UsageError
+from ciml.core.history import history
+from ciml.core.ids import CommitSha
+from ciml.core.subject import CommitSubject, NodesSubject, find, version_of
+from tests.story import DEEPER, FIRST, RUNS, TWIN, WORDS, changed, d, ledger
+
+PAST = history([ledger()], [WORDS, TWIN, DEEPER, FIRST])
+WHOLE = ancestry(RUNS, PAST)
+
+
+def nothing(revision: str) -> CommitSha | None:
+    del revision
+    return None
+
+
+@pytest.mark.parametrize("text", ["churn/2", "models:/churn/2", "churn@champion", "models:/churn@champion"])
+def test_a_version_has_four_spellings(text: str) -> None:
+    """By number and by alias, with and without MLflow's scheme."""
+    subject = version_of(text, PAST)
+
+    assert subject is not None
+    assert subject.line.version == 2
+
+
+@pytest.mark.parametrize("text", ["churn/9", "churn@gold", "models:/other/1"])
+def test_a_version_that_is_not_there_is_a_usage_error(text: str) -> None:
+    """Exit 2, and the hint names versions that exist."""
+    with pytest.raises(UsageError, match="has no"):
+        version_of(text, PAST)
+
+
+@pytest.mark.parametrize("text", ["src/train.py", "src/1", "HEAD", "HEAD@{1}", "data/raw", "churn/1/x", "churn/0"])
+def test_what_is_no_version_is_left_to_others(text: str) -> None:
+    """A path or a revision is not taken for a model."""
+    assert version_of(text, PAST) is None
+
+
+def _ids(text: str) -> tuple[str, ...]:
+    subject = find(text, WHOLE, nothing)
+    assert isinstance(subject, NodesSubject)
+    return subject.nodes
+
+
+def test_paths_are_found_by_file_manifest_and_output() -> None:
+    """A data path and its manifest are one subject; an output names every content it had."""
+    assert _ids("data/raw") == _ids("data/raw/") == _ids("data/raw.manifest.yaml") == _ids("./data/raw")
+    assert len(_ids("src/train.py")) == 1
+    assert len(_ids("build/model")) == 3
+
+
+def test_bytes_are_found_by_digest_and_commits_by_their_first_digits() -> None:
+    """A digest with or without its name, whole or in part; a commit that only a record still knows."""
+    assert _ids(f"sha256:{d('2e')}") == _ids(d("2e")[:12])
+    assert find(FIRST.sha[:9], WHOLE, nothing) == CommitSubject(sha=FIRST.sha)
+    assert find("main", WHOLE, lambda text: WORDS.sha if text == "main" else None) == CommitSubject(sha=WORDS.sha)
+
+
+def test_digits_that_fit_two_things_are_refused() -> None:
+    """Both are named, and neither is chosen."""
+    twin = msgspec.structs.replace(WORDS, sha=CommitSha(f"{WORDS.sha[:-1]}0"))
+    whole = ancestry([*RUNS, changed(RUNS[2], commit=twin)], PAST)
+
+    with pytest.raises(UsageError, match="is ambiguous"):
+        find(WORDS.sha[:10], whole, nothing)
+
+
+def test_what_is_unknown_comes_with_the_nearest() -> None:
+    """Exit 2, with a path that does exist."""
+    with pytest.raises(UsageError, match=r"no lineage of 'src/trian\.py'") as caught:
+        find("src/trian.py", WHOLE, nothing)
+
+    assert caught.value.hint == "Did you mean 'src/train.py'?"
