@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ciml.adapters.yaml import MAX_BYTES, MAX_DEPTH, Places, compose, plain
@@ -51,6 +50,8 @@ def _yaml(data: bytes, file: str) -> tuple[ParamValue, Findings]:
 
 
 def _json(data: bytes, file: str) -> tuple[ParamValue, Findings]:
+    import json
+
     found = Findings(file, nowhere)
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -116,3 +117,20 @@ def _check(value: Any, found: Findings, at: tuple[str | int, ...] = ()) -> None:
             pass
         case _:
             found.add(at, f"{value} is a date or a time, which a parameter cannot be", "write it as text")
+
+
+def dump(path: str, params: Mapping[str, ParamValue]) -> str:
+    """The text of a params file that holds `params`, in the form that its suffix names."""
+    match path.rpartition(".")[2].lower():
+        case "json":
+            import json
+
+            return json.dumps(params, indent=2) + "\n"
+        case "toml":
+            import tomli_w
+
+            return tomli_w.dumps(params)
+        case _:
+            import yaml
+
+            return yaml.safe_dump(dict(params), sort_keys=False, allow_unicode=True)

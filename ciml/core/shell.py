@@ -29,7 +29,7 @@ _COMMAND_END = frozenset("\n;&|(){}!")
 # What follows one of these is read as a script of its own,
 _INTERPRETER = re.compile(
     r"(?:^|[\s/])(?:"
-    r"(?:ba|da|z|k|a)?sh(?:\s+[-+]\S+)*\s+-\w*c"
+    r"(?:ba|da|z|k|a)?sh(?:\s+[-+]\w*o\s+\w+|\s+[-+]\S+)*\s+-\w*c"
     r"|python[\d.]*(?:\s+-\S+)*\s+-\w*c"
     r"|(?:perl|ruby|node|R|Rscript|php)(?:\s+-\S+)*\s+-\w*[er]"
     r")\s"
@@ -42,6 +42,8 @@ _BUILTIN = re.compile(
 )
 _ARITHMETIC_TEST = re.compile(r"\s-(?:eq|ne|lt|le|gt|ge|v|R)\s")
 _SUBSCRIPT = re.compile(r"(?:^|[\s;&|(])[A-Za-z_]\w*\[[^\]\n]*$")
+# Nothing begins or ends with these: most of a script is skipped at once.
+_PLAIN = re.compile(r"[A-Za-z0-9 \t./_=,:@%+~^*?-]+")
 _CASE = re.compile(r"(?:^|[\s;&|(])case\s")
 
 
@@ -125,6 +127,9 @@ class _Scanner:
 
     def _step(self) -> None:
         text, at, frame = self._text, self._at, self._frames[-1]
+        if plain := _PLAIN.match(text, at):
+            self._at = plain.end()
+            return
         character = text[at]
         if character == "\\":
             self._skip(at + 2, "behind a backslash")
