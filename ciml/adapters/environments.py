@@ -131,7 +131,7 @@ class Environments:
             argv = [self._python(wanted.python), "-m", "venv", path]
         code, output = self._run(argv, path)
         if code != 0:
-            if b"No interpreter found" in output or b"no interpreter" in output.lower():
+            if b"no interpreter" in output.lower() or b"Invalid version request" in output:
                 raise _no_python(wanted.python)
             raise ServiceError(f"environment: cannot make a virtual environment: {_last(output)}")
 

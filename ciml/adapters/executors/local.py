@@ -87,6 +87,7 @@ class LocalExecutor:
         self._blocked: list[Sandbox] = []
         self._done: deque[tuple[WorkOrder, StageResult | CimlError]] = deque()
         self._marks: set[str] = set()
+        self._stopped = False
         self._stages.sweep()
 
     def has_room(self, order: WorkOrder) -> bool:
@@ -124,6 +125,8 @@ class LocalExecutor:
 
         Also to be called when all is done: it finds what stages left behind in the background.
         """
+        if self._stopped:
+            return
         running = [sandbox for sandbox in self._sandboxes.values() if sandbox.process is not None]
         for sandbox in running:
             sandbox.stop()
@@ -138,6 +141,7 @@ class LocalExecutor:
         self._stages.tidy()
         self._selector.close()
         self._background.close()
+        self._stopped = True
 
     # The loop
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from ciml.adapters.executors.local import LocalExecutor
+from ciml.adapters.stores.local import LocalStore
 from ciml.core.forgotten import Known
 from ciml.core.ids import Digest, RepoPath, StageName
 from ciml.core.order import OrderInput, WorkOrder
 from ciml.core.pipeline import Place, Resources, Retry
 from ciml.core.results import StageResult
-from tests.adapters.executors.fake_store import FakeStore
 
 
 class Workshop:
@@ -24,8 +24,8 @@ class Workshop:
     def __init__(self, root: Path) -> None:
         self.state = root / "state"
         self.work_tree = root / "tree"
-        self.work_tree.mkdir(parents=True)
-        self.store = FakeStore(self.state / "store")
+        self.work_tree.mkdir(parents=True, exist_ok=True)
+        self.store = LocalStore(str(self.state / "store"))
         self.lines: list[tuple[str, str]] = []
         self.environ: dict[str, str] = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
         self.known = Known()
@@ -34,6 +34,19 @@ class Workshop:
         """An input with these bytes."""
         raw = data.encode() if isinstance(data, str) else data
         return OrderInput(inside=RepoPath(inside), digest=self.store.put_bytes(raw), size=len(raw), copy=copy)
+
+    def given_directory(self, inside: str, files: Mapping[str, str], *, copy: bool = True) -> OrderInput:
+        """A directory as input."""
+        source = self.work_tree / "source"
+        for path, text in files.items():
+            (source / path).parent.mkdir(parents=True, exist_ok=True)
+            (source / path).write_text(text)
+        output = self.store.put_path(str(source), name=RepoPath(inside))
+        return OrderInput(inside=output.path, digest=output.digest, size=output.size, directory=True, copy=copy)
+
+    def object(self, digest: str) -> Path:
+        """Where the store keeps an object."""
+        return self.state / "store" / "objects" / digest[:2] / digest[2:]
 
     def order(
         self,
@@ -52,6 +65,7 @@ class Workshop:
         resources: Resources | None = None,
         isolated: bool = True,
         cache: bool = True,
+        fresh: bool = False,
         checkpoint: str | None = None,
         workdir: str = "",
     ) -> WorkOrder:
@@ -75,9 +89,10 @@ class Workshop:
             resources=resources or Resources(),
             isolated=isolated,
             cache=cache,
+            fresh=fresh,
         )
 
-    def executor(self, *, jobs: int = 2, reuse: bool = True, capacity: Resources | None = None) -> LocalExecutor:
+    def executor(self, *, jobs: int = 2, capacity: Resources | None = None) -> LocalExecutor:
         """A new executor on this state."""
         return LocalExecutor(
             self.store,
@@ -88,7 +103,6 @@ class Workshop:
             jobs=jobs,
             environ=self.environ,
             known=lambda: self.known,
-            reuse=reuse,
             on_output=lambda stage, line: self.lines.append((stage, line)),
         )
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from ciml.core.errors import IntegrityError
 from ciml.core.forgotten import Known
 from ciml.core.ids import RepoPath
 from ciml.core.order import OrderInput
 from ciml.core.pipeline import Resources, Retry
-from ciml.core.results import Failed, Ran, Restored, StageResult
+from ciml.core.results import Failed, Miss, Ran, Restored, StageResult
 from tests.adapters.executors.conftest import Workshop
 
 
@@ -71,19 +74,21 @@ def test_only_declared_inputs_are_there(workshop: Workshop) -> None:
     """A stage finds its inputs and the parents of its outputs, and nothing else of the repository."""
     (workshop.work_tree / "other.txt").write_text("x")
     order = workshop.order(
-        "find . -mindepth 1 | sort > build/list", inputs=(workshop.given("a/in.txt", "1"),), outputs=("build/list",)
+        'found=$(find . -mindepth 1 | sort); echo "$found" > build/list',
+        inputs=(workshop.given("a/in.txt", "1"),),
+        outputs=("build/list",),
     )
 
-    assert made(workshop, workshop.one(order)).split() == ["./a", "./a/in.txt", "./build", "./build/list"]
+    assert made(workshop, workshop.one(order)).split() == ["./a", "./a/in.txt", "./build"]
 
 
 def test_record_there_already_is_the_result(workshop: Workshop) -> None:
-    """An order whose record is in the store is restored; with `reuse` off it runs."""
+    """An order whose record is in the store is restored; a fresh one runs."""
     order = workshop.order("date +%N > out", outputs=("out",))
     first = ran(workshop.one(order))
 
     assert workshop.one(order) == Restored(record=first.record)
-    assert isinstance(workshop.run(order, executor=lambda: workshop.executor(reuse=False))["train"], Ran)
+    assert isinstance(workshop.one(workshop.order("date +%N > out", outputs=("out",), fresh=True)), Ran)
 
 
 def test_same_key_twice_runs_once(workshop: Workshop) -> None:
@@ -100,7 +105,7 @@ def test_nondeterministic_stage_keeps_the_first_bytes(workshop: Workshop) -> Non
     """c120: the first record stands, the second run says so and uses its bytes."""
     order = workshop.order("date +%N > out", outputs=("out",))
     first = ran(workshop.one(order))
-    second = ran(workshop.run(order, executor=lambda: workshop.executor(reuse=False))["train"])
+    second = ran(workshop.one(workshop.order("date +%N > out", outputs=("out",), fresh=True)))
 
     assert second.record == first.record
     assert second.note is not None and "not deterministic" in second.note
@@ -193,7 +198,8 @@ def test_more_gpus_than_there_are_is_a_configuration_error(workshop: Workshop) -
 def test_corrupt_input_is_no_failure_of_the_stage(workshop: Workshop) -> None:
     """Input bytes that are not what their digest says are an integrity error; other orders go on."""
     given = workshop.given("in", "good")
-    (workshop.store.root / given.digest).write_bytes(b"evil")
+    workshop.object(given.digest).chmod(0o644)
+    workshop.object(given.digest).write_bytes(b"evil")
     executor = workshop.executor()
     executor.start(workshop.order("cat in", inputs=(given,)))
     executor.start(workshop.order("true", stage="other"))
@@ -224,7 +230,7 @@ def test_without_isolation_it_runs_in_the_work_tree(workshop: Workshop) -> None:
     (workshop.work_tree / "here.txt").write_text("mine")
 
     assert made(workshop, workshop.one(order)) == "mine"
-    assert workshop.store.record(order.key) is None
+    assert isinstance(workshop.store.record(order.key), Miss)
     assert (workshop.work_tree / "out").read_text() == "mine"
 
 
@@ -246,7 +252,7 @@ def test_c097_output_behind_a_link_is_refused(workshop: Workshop, tmp_path: Path
     (target / "x").write_text("theirs")
     result = failed(workshop.one(workshop.order(f"rmdir data; ln -s {target} data", outputs=("data/x",))))
 
-    assert result.untrusted and "lies behind data" in result.reason
+    assert result.untrusted and "lies behind" in result.reason
     assert (target / "x").read_text() == "theirs"
 
 
@@ -326,7 +332,7 @@ def test_c163_missing_output_fails_the_stage(workshop: Workshop) -> None:
     result = failed(workshop.one(order))
 
     assert (result.reason, result.exit_code) == ("stage train did not write b in this run", 0)
-    assert workshop.store.record(order.key) is None
+    assert isinstance(workshop.store.record(order.key), Miss)
 
 
 @pytest.mark.parametrize("copy", [True, False])
@@ -337,8 +343,30 @@ def test_c164_stage_that_changes_its_input_fails(workshop: Workshop, copy: bool)
     touching = workshop.order("touch -d @1 in; echo x > out", inputs=(workshop.given("in", "3\n"),), outputs=("out",))
 
     assert failed(workshop.one(changing)).reason == "stage train changed its input in while it ran"
-    assert workshop.store.record(changing.key) is None
+    assert isinstance(workshop.store.record(changing.key), Miss)
     assert isinstance(workshop.one(touching), Ran)
+
+
+def test_c164_one_changed_file_of_a_directory(workshop: Workshop) -> None:
+    """A changed file in an input directory fails the stage; a new one (a bytecode cache) or a touch does not."""
+    given = workshop.given_directory("src", {"a.py": "1", "pkg/b.py": "2"})
+    beside = workshop.order("mkdir src/__pycache__; echo x > src/__pycache__/a; touch src/pkg/b.py", inputs=(given,))
+    within = workshop.order("echo 3 > src/pkg/b.py", inputs=(given,))
+    removing = workshop.order("rm src/a.py", inputs=(given,))
+
+    assert isinstance(workshop.one(beside), Ran)
+    for order in (within, removing):
+        assert failed(workshop.one(order)).reason == "stage train changed its input src while it ran"
+
+
+def test_c099_damaged_link_goes_into_quarantine(workshop: Workshop) -> None:
+    """Who writes through a link into the store → failed; the damaged object is never served again."""
+    data = "x" * 3_000_000
+    given = workshop.given("big", data, copy=False)
+    order = workshop.order("chmod u+w big; printf y | dd of=big conv=notrunc status=none", inputs=(given,))
+
+    assert "changed its input big" in failed(workshop.one(order)).reason
+    assert not workshop.object(given.digest).exists() or workshop.object(given.digest).read_text() == data
 
 
 def test_c165_log_without_bounds(workshop: Workshop) -> None:
@@ -400,3 +428,121 @@ def test_record_says_when_and_how_long(workshop: Workshop) -> None:
 
     assert record.seconds >= 0.02
     assert record.started.endswith("Z") and len(record.started) == 20
+
+
+RUN_ONE = """
+import os, sys
+from pathlib import Path
+from tests.adapters.executors.conftest import Workshop
+workshop = Workshop(Path(sys.argv[1]))
+order = workshop.order(sys.argv[2], key="same", outputs=("out",), checkpoint="ck")
+print(type(workshop.one(order)).__name__)
+"""
+
+
+def another(workshop: Workshop, script: str) -> subprocess.Popen[str]:
+    """Another ciml on the same state, carrying out an order."""
+    argv = [sys.executable, "-c", RUN_ONE, str(workshop.state.parent), script]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=os.getcwd())
+
+
+def test_single_flight_between_processes(workshop: Workshop) -> None:
+    """The same key asked for by several processes at once runs once; the others take its record."""
+    canary = workshop.work_tree / "canary"
+    script = f"echo x >> {canary}; sleep 0.3; echo y > out"
+    answers = [process.communicate()[0].strip() for process in [another(workshop, script) for _ in range(3)]]
+
+    assert sorted(answers) == ["Ran", "Restored", "Restored"]
+    assert canary.read_text() == "x\n"
+    assert workshop.left_behind() == []
+
+
+def test_killed_run_is_finished_by_the_next(workshop: Workshop) -> None:
+    """SIGKILL of ciml in the middle of a stage, then the same order: the orphan is ended, the checkpoint is kept."""
+    started = workshop.work_tree / "started"
+    name = f"33{os.getpid()}"
+    script = f"test -e ck && cp ck out && exit 0; echo epoch7 > ck; setsid sleep {name} & touch {started}; sleep {name}"
+    victim = another(workshop, script)
+    while not started.exists():
+        os.sched_yield()
+    victim.kill()
+    victim.communicate()
+
+    result = workshop.one(workshop.order(script, key="same", outputs=("out",), checkpoint="ck"))
+
+    assert made(workshop, result) == "epoch7\n"
+    assert gone(f"sleep\0{name}")
+    assert workshop.left_behind() == []
+
+
+def test_stop_while_nothing_has_ended(workshop: Workshop) -> None:
+    """Stopping ends what runs, frees what waits, and leaves no file behind; a second stop does nothing."""
+    executor = workshop.executor(jobs=3)
+    name = f"34{os.getpid()}"
+    for stage in ("a", "b"):
+        executor.start(workshop.order(f"sleep {name}", stage=stage))
+    executor.start(workshop.order(f"sleep {name}", stage="a"))
+    executor.stop()
+    executor.stop()
+
+    assert gone(f"sleep\0{name}")
+    assert workshop.left_behind() == []
+
+
+def test_term_is_enough_for_a_stage_that_listens(workshop: Workshop) -> None:
+    """A stage that is timed out gets SIGTERM first and can save what it has."""
+    script = "trap 'echo saved > ck; exit 0' TERM; touch $CIML_PARAMS.up; while :; do sleep 0.01; done"
+    order = workshop.order(script, timeout_s=0.3, checkpoint="ck")
+
+    assert failed(workshop.one(order)).reason == "timed out after 0.3 s"
+    assert [path.read_text() for path in (workshop.state / "checkpoints").iterdir()] == ["saved\n"]
+
+
+def test_argv_runs_without_a_shell(workshop: Workshop) -> None:
+    """A list is an argument vector: nothing in it is interpreted; a missing program is named."""
+    order = workshop.order("", outputs=("$(x) `y`;",))
+    argv = structs.replace(order, script=None, argv=("touch", "$(x) `y`;"))
+    missing = structs.replace(order, script=None, argv=("./run.sh",), fresh=True)
+    workshop.known = Known(paths={RepoPath("run.sh")})
+
+    assert isinstance(workshop.one(argv), Ran)
+    result = failed(workshop.one(missing))
+    assert result.exit_code == 127
+    assert result.reason.endswith("run.sh is in the repository but is not an input of stage train")
+
+
+def test_parameters_are_there(workshop: Workshop) -> None:
+    """Params files hold the text of the order, CIML_PARAMS names a JSON file with all parameters."""
+    order = structs.replace(
+        workshop.order('cat conf/params.yaml "$CIML_PARAMS" > out', outputs=("out",)),
+        params={"train": {"lr": 0.1}},
+        params_files={RepoPath("conf/params.yaml"): "train:\n  lr: 0.1\n"},
+    )
+
+    assert made(workshop, workshop.one(order)) == 'train:\n  lr: 0.1\n{"train":{"lr":0.1}}'
+
+
+def test_a_stage_does_not_find_the_enclosing_repository(workshop: Workshop) -> None:
+    """The stage's directory lies under a Git ceiling."""
+    subprocess.run(["git", "init", "-q", str(workshop.state)], check=True)
+
+    assert "not a git repository" in failed(workshop.one(workshop.order("git rev-parse --git-dir"))).tail
+
+
+def test_metrics_are_read(workshop: Workshop) -> None:
+    """The numbers of a metrics file are in the record, nested keys joined; NaN is a problem, not a number."""
+    order = workshop.order("""echo '{"val": {"auc": 0.9}, "loss": NaN}' > m.json""", metrics=("m.json",))
+    metrics = ran(workshop.one(order)).record.metrics[RepoPath("m.json")]
+
+    assert metrics.values == {"val.auc": 0.9}
+    assert set(metrics.problems) == {"loss"}
+
+
+def test_large_outputs_do_not_stop_the_loop(workshop: Workshop) -> None:
+    """Storing much goes beside the loop, and comes to the same."""
+    order = workshop.order("head -c 20000000 /dev/zero > out", outputs=("out",))
+    size = ran(workshop.one(order)).record.outputs[0].size
+    reader = workshop.order("wc -c < big > n", outputs=("n",), inputs=(workshop.given("big", b"\0" * 20_000_000),))
+
+    assert size == 20_000_000
+    assert made(workshop, workshop.one(reader)).strip() == "20000000"
