@@ -86,7 +86,7 @@ class RepoBuilder:
     def stage(self, *paths: str) -> None:
         """Bring the index to what the work tree holds at these paths."""
         listing = b"".join(os.fsencode(path) + b"\0" for path in paths)
-        self.git("update-index", "--add", "--remove", "-z", "--stdin", input=listing)
+        self.git("update-index", "--add", "--remove", "--replace", "-z", "--stdin", input=listing)
 
     def commit(self, files: Files, message: str = "change", *, modes: Mapping[str, int] | None = None) -> CommitSha:
         """The new commit: these files written, staged and committed on top of HEAD."""

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from ciml.core.ids import RepoPath
+from ciml.core.ids import CommitSha, RepoPath
 from ciml.core.manifest import stands_for
 from ciml.core.paths import folders
 from ciml.core.value import Value
 
 CONFIGURATION = RepoPath("ciml.yaml")
+
+
+class Base(Value, frozen=True, kw_only=True):
+    """What to compare with: exactly one of the two is set."""
+
+    commit: CommitSha | None = None
+    reason: str | None = None
+    """Why there is nothing to compare with, so that everything counts as changed."""
 
 
 class ChangeSet(Value, frozen=True, kw_only=True):

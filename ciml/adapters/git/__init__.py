@@ -1,0 +1,1 @@
+"""A Git repository, read through Git's plumbing."""
