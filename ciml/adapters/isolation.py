@@ -51,7 +51,7 @@ class Stages:
         return try_lock(os.path.join(self._locks, key[:16]))
 
     def mark(self, name: str) -> str:
-        """What tells the processes of this stage, in this clone, from all others."""
+        """What the marks of this stage's processes begin with; who holds its lock may end them all."""
         return f"{self._clone}-{name[:16]}"
 
     def path(self, name: str) -> str:

@@ -119,13 +119,68 @@ def run(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], mark: str) -> 
     return code, b"".join(pieces)
 
 
+_GUARD = """
+marks=""
+while read -r mark; do
+  [ "$mark" = done ] && exit 0
+  marks="$marks|$mark"
+done
+[ -n "$marks" ] || exit 0
+for file in $(grep -lszE "^$0=(${marks#|})" /proc/[0-9]*/environ); do
+  pid=${file#/proc/}
+  kill -9 "${pid%/environ}" 2>/dev/null
+done
+exit 0
+"""
+
+
+class Guard:
+    """A process that outlives this one by a moment: when this one is killed, it kills the stages.
+
+    It knows that from the end of its standard input, which nobody else holds open.
+    """
+
+    def __init__(self, bash: str) -> None:
+        self._popen = subprocess.Popen(
+            [bash, "-c", _GUARD, MARK],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.defpath},
+            cwd="/",
+            bufsize=0,
+            start_new_session=True,
+        )
+
+    def watch(self, mark: str) -> None:
+        """Kill the processes with this mark too."""
+        self._tell(mark)
+
+    def dismiss(self) -> None:
+        """There is nothing left to kill."""
+        self._tell("done")
+        if self._popen.stdin is not None:
+            self._popen.stdin.close()
+        self._popen.wait()
+
+    def _tell(self, word: str) -> None:
+        try:
+            assert self._popen.stdin is not None
+            self._popen.stdin.write(f"{word}\n".encode())
+        except BrokenPipeError:
+            pass  # somebody ended it: what a killed run leaves then waits for the next start
+
+
 def kill_marked(marks: Collection[str]) -> int:
     """How many processes of these stages were found, in whatever session they hid, and killed.
 
     A child inherits its mark. One that was started with an emptied environment is not found
     once it has left the stage's process group.
+
+    Args:
+        marks: what the processes' marks begin with.
     """
-    wanted = {f"{MARK}={mark}".encode() for mark in marks}
+    wanted = tuple(f"{MARK}={mark}".encode() for mark in marks)
     killed: set[int] = set()
     # What is being started while we look is seen the next time; a fork bomb ends the loop at 50.
     for _ in range(50):
@@ -141,14 +196,14 @@ def kill_marked(marks: Collection[str]) -> int:
     return len(killed)
 
 
-def _marked(wanted: set[bytes]) -> set[int]:
+def _marked(wanted: tuple[bytes, ...]) -> set[int]:
     found: set[int] = set()
     me = os.getpid()
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) != me:
             try:
                 with open(f"/proc/{name}/environ", "rb", buffering=0) as file:
-                    if not wanted.isdisjoint(file.read().split(b"\0")):
+                    if any(variable.startswith(wanted) for variable in file.read().split(b"\0")):
                         found.add(int(name))
             except OSError:
                 continue  # gone, or another user's

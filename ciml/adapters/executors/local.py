@@ -21,7 +21,7 @@ from ciml.adapters.executors.capacity import Capacity
 from ciml.adapters.executors.sandbox import Sandbox
 from ciml.adapters.isolation import Stages
 from ciml.adapters.objects import Objects
-from ciml.adapters.process import find_program, kill_marked
+from ciml.adapters.process import Guard, find_program, kill_marked
 from ciml.core.errors import CimlError, ConfigurationError, ServiceError, StageError, TrustError
 from ciml.core.forgotten import Known
 from ciml.core.ids import StageName
@@ -87,6 +87,7 @@ class LocalExecutor:
         self._blocked: list[Sandbox] = []
         self._done: deque[tuple[WorkOrder, StageResult | CimlError]] = deque()
         self._marks: set[str] = set()
+        self._guard: Guard | None = None
         self._stopped = False
         self._stages.sweep()
 
@@ -134,6 +135,8 @@ class LocalExecutor:
         while any(sandbox.process is not None for sandbox in running):
             self._turn(ending=True)
         kill_marked(self._marks)
+        if self._guard is not None:
+            self._guard.dismiss()
         self._background.drain(1.0)
         for sandbox in list(self._sandboxes.values()):
             self._leave(sandbox)
@@ -236,7 +239,7 @@ class LocalExecutor:
         self._do(sandbox, work, self._launch, in_thread=sandbox.has_large_inputs())
 
     def _launch(self, sandbox: Sandbox, _: None) -> None:
-        self._marks.add(sandbox.mark)
+        self._guarded(sandbox.mark)
         try:
             process = sandbox.launch(self._environ, self._bash)
         except OSError as error:
@@ -248,6 +251,14 @@ class LocalExecutor:
         self._selector.register(process.pidfd, selectors.EVENT_READ, partial(self._on_exit, sandbox))
         if self._on_start is not None:
             self._on_start(sandbox.order.stage)
+
+    def _guarded(self, mark: str) -> None:
+        """From here on the stage's processes end also when ciml is killed."""
+        if self._guard is None:
+            self._guard = Guard(self._bash)
+        if mark not in self._marks:
+            self._marks.add(mark)
+            self._guard.watch(mark)
 
     def _end_if_over(self, sandbox: Sandbox) -> None:
         if not sandbox.over:

@@ -47,7 +47,8 @@ class Sandbox:
         on_line: Callable[[str], None] | None,
     ) -> None:
         self.order = order
-        self.mark = stages.mark(order.key)
+        # Its own from the first byte on: what ends a dead run's processes must not end those of the next.
+        self.mark = f"{stages.mark(order.key)}-{os.urandom(4).hex()}"
         """What its processes carry."""
         self.lock: Lock | None = None
         self.process: Process | None = None

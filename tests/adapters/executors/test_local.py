@@ -475,6 +475,19 @@ def test_killed_run_is_finished_by_the_next(workshop: Workshop) -> None:
     assert workshop.left_behind() == []
 
 
+def test_c161_parent_killed(workshop: Workshop) -> None:
+    """ciml is killed with SIGKILL → the stage's processes end by themselves, in whatever session they hid."""
+    name = f"35{os.getpid()}"
+    started = workshop.work_tree / "started"
+    victim = another(workshop, f"setsid sleep {name} & touch {started}; sleep {name}")
+    while not started.exists():
+        os.sched_yield()
+    victim.kill()
+    victim.communicate()
+
+    assert gone(f"sleep\0{name}")
+
+
 def test_stop_while_nothing_has_ended(workshop: Workshop) -> None:
     """Stopping ends what runs, frees what waits, and leaves no file behind; a second stop does nothing."""
     executor = workshop.executor(jobs=3)
