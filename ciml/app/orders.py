@@ -42,8 +42,10 @@ class Orders:
         self._digests = digests
         self._dump = dump
 
-    def order(self, name: StageName, key: Digest, states: Mapping[StageName, State]) -> WorkOrder:
-        """The order for a stage whose inputs are all known."""
+    def order(
+        self, name: StageName, key: Digest, states: Mapping[StageName, State], *, fresh: bool = False
+    ) -> WorkOrder:
+        """The order for a stage whose inputs are all known; `fresh` runs it although there is a record."""
         stage = self._graph.pipeline.stages[name]
         surroundings = self._graph.surroundings
         environment = self._environment()
@@ -70,6 +72,7 @@ class Orders:
             retry=stage.retry,
             resources=stage.resources,
             cache=stage.cache,
+            fresh=fresh,
             isolated=stage.isolated,
         )
 

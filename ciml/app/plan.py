@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from ciml.app.evidence import LookedUp
 from ciml.app.graph import graph_of
 from ciml.app.ports import Tree
-from ciml.app.project import Project
+from ciml.app.project import Project, WorkTree
 from ciml.core import dag
 from ciml.core.changes import CONFIGURATION, ChangeSet, change_set
 from ciml.core.errors import ConfigurationError, RepositoryError, UsageError
@@ -22,47 +22,68 @@ from ciml.core.reasons import Before, Reasons
 from ciml.core.value import Value
 
 
-class Planned(Value, frozen=True, kw_only=True):
-    """A plan, and what it was made from, for those who carry it out."""
+class Prepared(Value, frozen=True, kw_only=True):
+    """All that a plan and a run decide from."""
 
-    plan: Plan
     graph: Graph
+    base: CommitSha | None
+    dirty: bool
+    changes: ChangeSet
     reasons: Reasons
     evidence: LookedUp
+    outputs: WorkTree | None
 
 
-def plan(
-    project: Project,
-    *,
-    base: str | None = None,
-    targets: Sequence[StageName] = (),
-    force: bool = False,
-) -> Planned:
-    """What changed since the base, and what will be done about it.
+def prepare(project: Project, *, base: str | None = None) -> Prepared:
+    """The graph of the project's head, and what differs from the base.
 
     Args:
         project: `project.tree` is the head: a commit's, or the work tree's.
         base: a revision; None means HEAD when the tree is dirty, else the commit of the last run
             here, else everything counts as changed.
-        targets: plan these stages and what they need; all when empty.
-        force: run the targets, or everything, although there are records.
 
     Raises:
-        UsageError: a target is no stage.
+        ConfigurationError: an input is nothing, or stages wait for each other.
         RepositoryError: `base` names no commit.
     """
     graph = project_graph(project, project.tree, project.pipeline)
     commit, unknown = _base(project, base)
     before, changes = _compare(project, graph, commit, unknown)
-    reasons = Reasons(graph, before)
-    wanted = wanted_stages(graph, targets)
     outputs = project.outputs(project.pipeline) if project.outputs else None
-    evidence = LookedUp(project.store, outputs, project.pipeline.params)
+    return Prepared(
+        graph=graph,
+        base=commit,
+        dirty=is_dirty(project.tree, graph),
+        changes=changes,
+        reasons=Reasons(graph, before),
+        evidence=LookedUp(project.store, outputs, project.pipeline.params),
+        outputs=outputs,
+    )
+
+
+def plan(project: Project, *, base: str | None = None, targets: Sequence[StageName] = (), force: bool = False) -> Plan:
+    """What changed since the base, and what would be done about it.
+
+    Args:
+        project: what to plan; nothing is written, nothing is run.
+        base: as in `prepare`.
+        targets: plan these stages and what they need; all when empty.
+        force: run the targets, or everything, although there are records.
+
+    Raises:
+        UsageError: a target is no stage.
+    """
+    prepared = prepare(project, base=base)
+    wanted = wanted_stages(prepared.graph, targets)
     forced = frozenset(targets or wanted) if force else frozenset()
-    stages = plan_stages(graph, evidence, why=reasons.why, wanted=wanted, force=forced)
-    dirty = is_dirty(project.tree, graph)
-    made = Plan(base=commit, head=project.tree.commit, dirty=dirty, changes=changes, stages=stages)
-    return Planned(plan=made, graph=graph, reasons=reasons, evidence=evidence)
+    stages = plan_stages(prepared.graph, prepared.evidence, why=prepared.reasons.why, wanted=wanted, force=forced)
+    return Plan(
+        base=prepared.base,
+        head=project.tree.commit,
+        dirty=prepared.dirty,
+        changes=prepared.changes,
+        stages=stages,
+    )
 
 
 def project_graph(project: Project, tree: Tree, pipeline: Pipeline) -> Graph:

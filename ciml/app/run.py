@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ciml.app.orders import Orders
 from ciml.app.ports import Executor
-from ciml.core.dag import upstream
+from ciml.core import dag
 from ciml.core.ids import StageName
 from ciml.core.order import WorkOrder
-from ciml.core.plan import Action, Decision, Evidence, Graph, Known, LeftOut, State, decide
+from ciml.core.plan import Action, Decision, Evidence, Graph, Known, Pending, State, decide
 from ciml.core.results import Cancelled, Failed, Ran, Record, Restored, Skipped, StageResult
 from ciml.core.value import Value
 
@@ -39,75 +39,98 @@ class Observer(Protocol):
         ...
 
 
-class WorkTree(Protocol):
-    """Where users find the outputs."""
+class Places(Protocol):
+    """Where outputs go when a stage has succeeded."""
 
     def place(self, name: StageName, record: Record) -> None:
         """Put a record's outputs where the stage's places say."""
         ...
 
 
-class Run:
-    """One run of one graph: decides, starts, waits, places, until nothing is left."""
+class Surroundings(Value, frozen=True, kw_only=True):
+    """What a run works with."""
+
+    evidence: Evidence
+    orders: Orders
+    executor: Executor
+    places: Places | None
+    """None where nobody will look at the outputs, as when a champion is scored again."""
+    observer: Observer
+    why: Callable[[StageName], str]
+
+
+class Outcome(Value, frozen=True, kw_only=True):
+    """What came of a run, stage by stage in the graph's order."""
+
+    results: dict[StageName, StageResult]
+    states: dict[StageName, State]
+
+
+def carry_out(
+    graph: Graph,
+    surroundings: Surroundings,
+    options: Options,
+    *,
+    given: Mapping[StageName, State] | None = None,
+) -> Outcome:
+    """Decide, start, wait and place, until nothing is left to do.
+
+    Args:
+        graph: the pipeline, resolved.
+        surroundings: what the run works with; its executor is stopped at the end.
+        options: which stages, and how.
+        given: stages whose outcome is settled already; they and what only they need are left alone.
+
+    Raises:
+        InterruptedRunError: ciml was told to stop; no stage runs any more.
+    """
+    try:
+        return _Run(graph, surroundings, options, given or {}).all()
+    finally:
+        surroundings.executor.stop()
+
+
+class _Run:
+    """The state of one run."""
 
     def __init__(
-        self,
-        graph: Graph,
-        evidence: Evidence,
-        orders: Orders,
-        executor: Executor,
-        work_tree: WorkTree,
-        observer: Observer,
-        *,
-        why: Callable[[StageName], str],
-        options: Options,
+        self, graph: Graph, surroundings: Surroundings, options: Options, given: Mapping[StageName, State]
     ) -> None:
         self._graph = graph
-        self._evidence = evidence
-        self._orders = orders
-        self._executor = executor
-        self._work_tree = work_tree
-        self._observer = observer
-        self._why = why
+        self._with = surroundings
+        self._executor = surroundings.executor
         self._options = options
         self._forced = frozenset(options.targets or graph.order) if options.force else frozenset()
-        self.states: dict[StageName, State] = {}
-        self.results: dict[StageName, StageResult] = {}
+        self._states: dict[StageName, State] = dict(given)
+        self._results: dict[StageName, StageResult] = {}
         self._ready: deque[StageName] = deque()
+        self._blocked: deque[WorkOrder] = deque()
         self._waiting_for: dict[StageName, int] = {}
         self._followers: dict[StageName, list[StageName]] = {}
-        self._blocked: deque[tuple[WorkOrder, Decision]] = deque()
         self._running = 0
         self._failed = False
+        self._set_out(given)
 
-    def __call__(self) -> Mapping[StageName, StageResult]:
-        """The result of every wanted stage, in the graph's order.
+    def all(self) -> Outcome:
+        """The outcome of every wanted stage."""
+        while self._ready or self._blocked or self._running:
+            self._start_what_can()
+            if self._running:
+                order, result = self._executor.wait()
+                self._running -= 1
+                self._settle(order, result)
+        results = {name: self._results[name] for name in self._graph.order if name in self._results}
+        return Outcome(results=results, states=self._states)
 
-        Raises:
-            InterruptedRunError: ciml was told to stop; the executor has been stopped.
-        """
-        wanted = upstream(self._graph.waits, self._options.targets or self._graph.order)
-        self._set_out([name for name in self._graph.order if name in wanted])
-        try:
-            while self._ready or self._blocked or self._running:
-                self._start_what_can()
-                if self._running:
-                    order, result = self._executor.wait()
-                    self._running -= 1
-                    self._end(order.stage, self._settled(order, result))
-        except BaseException:
-            self._executor.stop()
-            raise
-        return {name: self.results[name] for name in self._graph.order if name in wanted}
-
-    def _set_out(self, wanted: Sequence[StageName]) -> None:
-        """Count what each stage waits for. A `finally` stage waits for all that are not."""
+    def _set_out(self, given: Mapping[StageName, State]) -> None:
+        """Count what each wanted stage waits for. A `finally` stage waits for all that are not."""
         stages = self._graph.pipeline.stages
+        unsettled = {name: [o for o in before if o not in given] for name, before in self._graph.waits.items()}
+        needed = dag.upstream(unsettled, self._options.targets or self._graph.order)
+        wanted = [name for name in self._graph.order if name in needed and name not in given]
         ordinary = [name for name in wanted if not stages[name].always]
         for name in wanted:
-            before = dict.fromkeys(self._graph.waits[name])
-            if stages[name].always:
-                before |= dict.fromkeys(ordinary)
+            before = dict.fromkeys([*unsettled[name], *(ordinary if stages[name].always else ())])
             self._waiting_for[name] = len(before)
             for other in before:
                 self._followers.setdefault(other, []).append(name)
@@ -116,8 +139,8 @@ class Run:
 
     def _start_what_can(self) -> None:
         for _ in range(len(self._blocked)):
-            self._start(*self._blocked.popleft())
-        while self._ready and (not self._blocked or self._executor.has_room(self._blocked[0][0])):
+            self._start(self._blocked.popleft())
+        while self._ready and not self._blocked:
             self._turn(self._ready.popleft())
 
     def _turn(self, name: StageName) -> None:
@@ -125,50 +148,61 @@ class Run:
         if cancelled := self._cancelled(name):
             self._end(name, cancelled)
             return
-        decision = decide(name, self._graph, self.states, self._evidence, why=self._why, force=name in self._forced)
-        self._observer.decided(name, decision)
-        self.states[name] = decision.state
+        decision = decide(
+            name,
+            self._graph,
+            self._states,
+            self._with.evidence,
+            why=self._with.why,
+            force=name in self._forced,
+        )
+        self._states[name] = decision.state
+        self._with.observer.decided(name, decision)
         match decision.action, decision.state:
             case Action.RUN, _:
                 assert decision.key is not None, f"{name} runs without a key"
-                self._start(self._orders.order(name, decision.key, self.states), decision)
+                self._start(self._with.orders.order(name, decision.key, self._states, fresh=name in self._forced))
             case Action.RESTORE, Known(record=record):
-                self._work_tree.place(name, record)
+                self._place(name, record)
                 self._end(name, Restored(record=record))
-            case Action.SKIP, Known(record=record):
+            case _, Known(record=record):
                 self._end(name, Skipped(reason=decision.reason, record=record))
             case _:
                 self._end(name, Skipped(reason=decision.reason))
 
     def _cancelled(self, name: StageName) -> Cancelled | None:
-        stage = self._graph.pipeline.stages[name]
-        read = [other for other in self._graph.waits[name] if not isinstance(self.states.get(other), Known | LeftOut)]
-        if read:
-            return Cancelled(reason=f"{read[0]} did not end well")
-        if self._failed and not self._options.keep_going and not stage.always:
+        """Why a stage is not to start, if it is not."""
+        for other in self._graph.waits[name]:
+            if isinstance(self._states.get(other), Pending | None):
+                return Cancelled(reason=f"{other} did not end well")
+        if self._failed and not self._options.keep_going and not self._graph.pipeline.stages[name].always:
             return Cancelled(reason="another stage failed")
         return None
 
-    def _start(self, order: WorkOrder, decision: Decision) -> None:
-        if self._failed and not self._options.keep_going and not self._graph.pipeline.stages[order.stage].always:
-            self._end(order.stage, Cancelled(reason="another stage failed"))
+    def _start(self, order: WorkOrder) -> None:
+        if cancelled := self._cancelled(order.stage):
+            self._end(order.stage, cancelled)
         elif self._executor.has_room(order):
             self._executor.start(order)
             self._running += 1
         else:
-            self._blocked.append((order, decision))
+            self._blocked.append(order)
 
-    def _settled(self, order: WorkOrder, result: StageResult) -> StageResult:
-        """The result, with the outputs in the work tree when there are any."""
+    def _settle(self, order: WorkOrder, result: StageResult) -> None:
+        """Take an executor's result in, and put the outputs into the work tree when there are any."""
         if isinstance(result, Ran | Restored):
-            self.states[order.stage] = Known(key=order.key, record=result.record)
-            self._work_tree.place(order.stage, result.record)
-        return result
+            self._states[order.stage] = Known(key=order.key, record=result.record)
+            self._place(order.stage, result.record)
+        self._end(order.stage, result)
+
+    def _place(self, name: StageName, record: Record) -> None:
+        if self._with.places is not None:
+            self._with.places.place(name, record)
 
     def _end(self, name: StageName, result: StageResult) -> None:
-        self.results[name] = result
+        self._results[name] = result
         self._failed = self._failed or isinstance(result, Failed)
-        self._observer.ended(name, result)
+        self._with.observer.ended(name, result)
         for follower in self._followers.get(name, ()):
             self._waiting_for[follower] -= 1
             if not self._waiting_for[follower]:

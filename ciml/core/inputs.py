@@ -43,3 +43,28 @@ class ProducedInput(Value, frozen=True, kw_only=True, tag="produced"):
 
 
 Input = TrackedInput | DataInput | ProducedInput
+
+_CODE = (
+    ".py",
+    ".pyx",
+    ".sh",
+    ".bash",
+    ".r",
+    ".jl",
+    ".ipynb",
+    ".js",
+    ".ts",
+    ".java",
+    ".scala",
+    ".c",
+    ".cc",
+    ".cpp",
+    ".h",
+)
+_ENVIRONMENT = ("requirements", "pyproject.toml", "setup.cfg", "environment.yml", "environment.yaml")
+
+
+def is_code(path: RepoPath) -> bool:
+    """Whether a tracked input is code, or says what code runs with; anything else may be data."""
+    name = path.rpartition("/")[2].lower()
+    return name.endswith(_CODE) or name.startswith(_ENVIRONMENT)

@@ -183,12 +183,12 @@ def policy(checks: Sequence[object], promote: str) -> Digest:
     return digest("ciml/policy/1", list(checks), promote)
 
 
-def verdict(model: Digest, read: Mapping[str, Digest], policy: Digest, champion: str | None) -> Digest:
+def verdict(model: Digest, read: Mapping[StageName, Digest], policy: Digest, champion: str | None) -> Digest:
     """The name of a judgement: where all four are equal, the recorded verdict stands.
 
     Args:
         model: the model's recipe.
-        read: template name -> recipe of each stage whose metrics or scores the gate reads.
+        read: recipe of each stage whose metrics or scores the gate reads.
         policy: digest of the checks.
         champion: identity of the version compared with (its registration's digest), None for none.
     """

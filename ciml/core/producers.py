@@ -62,14 +62,18 @@ class Producers:
             path = path.rpartition("/")[0]
         return None
 
+    def find(self, path: RepoPath) -> ProducedInput | None:
+        """The output at `path`, or the part of one."""
+        return self.at(Place(path=path, inside=path))
+
     def maker(self, path: RepoPath) -> StageName | None:
         """The stage that makes `path`, or the output that holds it."""
-        found = self.at(Place(path=path, inside=path))
+        found = self.find(path)
         return found.stage if found else None
 
     def covers(self, path: RepoPath) -> bool:
         """Whether `path` is an output or lies inside one."""
-        return self.at(Place(path=path, inside=path)) is not None
+        return self.find(path) is not None
 
     def _below(self, directory: RepoPath) -> Iterator[RepoPath]:
         prefix = f"{directory}/" if directory not in ("", ".") else ""

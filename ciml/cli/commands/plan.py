@@ -34,19 +34,18 @@ def command(
     """
     console = Console(invocation)
     with open_project(invocation, params, head=head) as project:
-        made = plan(project, base=base, targets=[StageName(name) for name in stages], force=force).plan
+        made = plan(project, base=base, targets=[StageName(name) for name in stages], force=force)
     show(made, console)
     return 0
 
 
 def document(made: Plan) -> dict[str, object]:
     """The plan as `--json` prints it."""
-    changes = made.changes
     return {
         "base": made.base,
         "head": made.head,
         "dirty": made.dirty,
-        "changes": {"code": changes.code, "data": changes.data, "params": changes.params, "reason": changes.reason},
+        "changes": changes_document(made.changes),
         "stages": [
             {
                 "name": stage.name,
@@ -58,6 +57,11 @@ def document(made: Plan) -> dict[str, object]:
             for stage in made.stages
         ],
     }
+
+
+def changes_document(changes: ChangeSet) -> dict[str, object]:
+    """A change set as `--json` prints it."""
+    return {"code": changes.code, "data": changes.data, "params": changes.params, "reason": changes.reason}
 
 
 def show(made: Plan, console: Console) -> None:

@@ -1,0 +1,288 @@
+"""Judge the models of a run: each candidate against its champion, scored on the same data by the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from ciml.app.ports import Store
+from ciml.app.run import Options, Outcome
+from ciml.core import checks, dag, gate
+from ciml.core import key as keys
+from ciml.core.contest import Candidate, Champion, Incomparable, NoChampion, Rival
+from ciml.core.entries import Registration
+from ciml.core.ids import Digest, RepoPath, StageName
+from ciml.core.inputs import DataInput, ProducedInput, TrackedInput, is_code
+from ciml.core.ledger import LedgerState
+from ciml.core.metrics import Metrics, combine
+from ciml.core.pipeline import Compare, Model
+from ciml.core.plan import Evidence, Graph, Known, LeftOut, State, made_inputs, output_of
+from ciml.core.producers import Producers
+from ciml.core.results import Failed, Output, Record
+from ciml.core.value import Value
+from ciml.core.verdict import Verdict
+
+
+class Judged(Value, frozen=True, kw_only=True):
+    """One model of a run, and what its gate says."""
+
+    model: Model
+    recipe: Digest
+    """The model's."""
+    key: Digest
+    """Of the verdict."""
+    policy: Digest
+    artifact: Output | None
+    """None where the model was not made."""
+    verdict: Verdict
+    recorded: bool = False
+    """The ledger had the verdict already; nothing was compared again."""
+    champion: Digest | None = None
+    """Identity of the champion it was judged against."""
+    data: dict[RepoPath, Digest] = {}
+    """What it was trained and judged on."""
+    stages: tuple[StageName, ...] = ()
+    """The stages whose results it or its gate uses, directly or not."""
+
+
+class Fetch(Protocol):
+    """Brings a registered version's files."""
+
+    def __call__(self, registration: Registration) -> None:
+        """Put the version's files into the store, verified by their digest.
+
+        Raises:
+            CimlError: they cannot be had, or are not what the ledger says.
+        """
+        ...
+
+
+Rescore = Callable[[Graph, Options, Mapping[StageName, State]], Outcome]
+"""Carries stages out with some states given, outputs not placed."""
+
+
+class Judging:
+    """Judges the models of one graph.
+
+    Args:
+        graph: the candidate's commit, resolved.
+        states: of the run's stages.
+        evidence: for parts of directories.
+        store: bytes of scores and champions.
+        rescore: runs the evaluation once more, with the champion in the candidate's place.
+        fetch: brings a champion's files into the store.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        states: Mapping[StageName, State],
+        evidence: Evidence,
+        store: Store,
+        *,
+        rescore: Rescore,
+        fetch: Fetch,
+    ) -> None:
+        self._graph = graph
+        self._states = states
+        self._evidence = evidence
+        self._store = store
+        self._rescore = rescore
+        self._fetch = fetch
+        self._producers = Producers(graph.pipeline.stages.values())
+
+    def judge(self, model: Model, ledger: LedgerState, *, anew: bool = False) -> Judged:
+        """What the gate says of what this run made, or what it said before of the same.
+
+        Args:
+            model: the model.
+            ledger: its history; empty where there is none.
+            anew: judge although the verdict is recorded.
+        """
+        maker = self._producers.maker(model.path)
+        assert maker is not None, f"{model.path} has no maker"
+        writers = self._writers(maker)
+        read = checks.reads(model.gate, writers)
+        judged = Judged(
+            model=model,
+            recipe=keys.model_recipe(model.name, self._graph.recipes[maker]),
+            key=Digest(""),
+            policy=self._policy(model, read.params),
+            artifact=self._artifact(model, maker),
+            verdict=gate.not_judged(model.name, self._absence(maker)),
+            champion=ledger.champion_identity,
+            data=self._data({maker, *read.stages}, of_model=False, maker=maker),
+            stages=tuple(name for name in self._graph.order if name in self._involved(maker, read.stages)),
+        )
+        recipes = {name: self._graph.recipes[name] for name in read.stages if name in self._graph.recipes}
+        key = keys.verdict(judged.recipe, recipes, judged.policy, judged.champion)
+        judged = msgspec.structs.replace(judged, key=key)
+        if judged.artifact is None:
+            return judged
+        if not anew and (before := ledger.verdicts.get(key)):
+            return msgspec.structs.replace(judged, verdict=before.verdict, recorded=True)
+        candidate = self._candidate(judged, maker, writers, read)
+        verdict = gate.judge(
+            model, candidate, self._rival(model, maker, ledger, candidate, read.scores), self._graph.pipeline.params
+        )
+        return msgspec.structs.replace(judged, verdict=verdict)
+
+    # What is judged.
+
+    def _writers(self, maker: StageName) -> tuple[StageName, ...]:
+        """The stages with metrics among the maker and those downstream of it."""
+        after = dag.downstream(self._graph.waits, [maker])
+        stages = self._graph.pipeline.stages
+        return tuple(name for name in self._graph.order if name in after and stages[name].metrics)
+
+    def _artifact(self, model: Model, maker: StageName) -> Output | None:
+        state = self._states.get(maker)
+        if not isinstance(state, Known):
+            return None
+        made = self._producers.find(model.path)
+        assert made is not None, f"{model.path} has no maker"
+        whole = output_of(state.record, made.output)
+        found = self._evidence.part(whole, made.part) if made.part else whole
+        return msgspec.structs.replace(found, path=model.path)
+
+    def _absence(self, maker: StageName) -> str:
+        """Why there is no candidate, for when there is none."""
+        state = self._states.get(maker)
+        return state.reason if isinstance(state, LeftOut) else f"{maker} did not make it in this run"
+
+    def _policy(self, model: Model, params: frozenset[str]) -> Digest:
+        values = {name: self._graph.pipeline.params.get(name) for name in params}
+        return keys.policy([*model.gate, model.champion, values], model.promote)
+
+    def _candidate(
+        self, judged: Judged, maker: StageName, writers: tuple[StageName, ...], read: checks.Reads
+    ) -> Candidate:
+        assert judged.artifact is not None, "a candidate has an artifact"
+        return Candidate(
+            content=judged.artifact.digest,
+            metrics=_metrics(self._states),
+            writers=writers,
+            scores=self._scores(read.scores, self._states),
+            data=self._data(set(read.stages), of_model=True, maker=maker),
+        )
+
+    def _scores(self, paths: frozenset[RepoPath], states: Mapping[StageName, State]) -> dict[RepoPath, bytes]:
+        found: dict[RepoPath, bytes] = {}
+        for path in paths:
+            made = self._producers.find(path)
+            state = states.get(made.stage) if made else None
+            if made and isinstance(state, Known):
+                whole = output_of(state.record, made.output)
+                found[path] = self._store.read(
+                    self._evidence.part(whole, made.part).digest if made.part else whole.digest
+                )
+        return found
+
+    def _involved(self, maker: StageName, read: frozenset[StageName]) -> frozenset[StageName]:
+        return dag.upstream(self._graph.waits, [maker, *(name for name in read if name in self._graph.waits)])
+
+    def _data(self, stages: set[StageName], *, of_model: bool, maker: StageName) -> dict[RepoPath, Digest]:
+        """What stages were given that is neither code nor made from the model, by path.
+
+        Args:
+            stages: those that are asked about, and all between them and the maker.
+            of_model: leave out what the maker and those downstream of it made.
+            maker: of the model.
+        """
+        after = dag.downstream(self._graph.waits, [maker])
+        between = {name for name in dag.upstream(self._graph.waits, stages & self._graph.waits.keys()) if name in after}
+        asked = (between - {maker} | (stages & {maker})) if of_model else {*between, maker}
+        found: dict[RepoPath, Digest] = {}
+        for name in asked | (stages & self._graph.waits.keys()):
+            known = {other: state for other, state in self._states.items() if isinstance(state, Known)}
+            inputs = [
+                item
+                for item in self._graph.inputs[name]
+                if not isinstance(item, ProducedInput) or (item.stage in known and item.stage not in after)
+            ]
+            made = made_inputs(inputs, known, self._evidence)
+            for item in inputs:
+                match item:
+                    case DataInput():
+                        found[item.path] = item.digest
+                    case ProducedInput():
+                        found[item.inside] = made[item.stage, item.output, item.part].digest
+                    case TrackedInput() if item.because is None and not is_code(item.path):
+                        found[item.path] = keys.digest("ciml/tracked/1", item.mode, item.oid)
+        return found
+
+    # Whom it is compared with.
+
+    def _rival(
+        self,
+        model: Model,
+        maker: StageName,
+        ledger: LedgerState,
+        candidate: Candidate,
+        scores: frozenset[RepoPath],
+    ) -> Rival:
+        if ledger.champion is None:
+            return NoChampion()
+        version = ledger.champion.version
+        registered = ledger.versions[version]
+        recorded = Champion(
+            version=str(version),
+            content=registered.artifact.digest,
+            metrics={maker: Metrics(values=registered.metrics)},
+            data=registered.data,
+        )
+        same = registered.artifact.digest == candidate.content
+        if same or model.champion.compare is not Compare.RESCORE:
+            return recorded
+        return self._rescored(model, maker, registered, recorded, scores)
+
+    def _rescored(
+        self,
+        model: Model,
+        maker: StageName,
+        registered: Registration,
+        recorded: Champion,
+        scores: frozenset[RepoPath],
+    ) -> Rival:
+        """The champion's score on the candidate's data, by the candidate's code."""
+        target = model.champion.rescore
+        assert target is not None, "compare: rescore names a stage"
+        self._fetch(registered)
+        after = dag.downstream(self._graph.waits, [maker]) & dag.upstream(self._graph.waits, [target]) - {maker}
+        state = self._states[maker]
+        assert isinstance(state, Known), "the candidate's maker has ended"
+        given = {name: other for name, other in self._states.items() if name not in after}
+        given[maker] = Known(
+            key=registered.artifact.digest, record=self._with_champion(model, state.record, registered.artifact)
+        )
+        outcome = self._rescore(self._graph, Options(targets=(target,)), given)
+        for name, result in outcome.results.items():
+            if isinstance(result, Failed):
+                reason = f"stage {name} failed on version {recorded.version}'s files: {result.reason}"
+                return Incomparable(version=recorded.version, content=recorded.content, reason=reason)
+        states = {name: outcome.states[name] for name in after if name in outcome.states}
+        return msgspec.structs.replace(
+            recorded, metrics=_metrics(states), scores=self._scores(scores, {**self._states, **states})
+        )
+
+    def _with_champion(self, model: Model, record: Record, champion: Output) -> Record:
+        """The maker's record with the champion's files in the place of the candidate's."""
+        made = self._producers.find(model.path)
+        assert made is not None, f"{model.path} has no maker"
+        assert not made.part, f"{model.path} is an output of its own, or the configuration would have been refused"
+        outputs = tuple(
+            msgspec.structs.replace(champion, path=output.path) if output.path == made.output else output
+            for output in record.outputs
+        )
+        return msgspec.structs.replace(record, outputs=outputs)
+
+
+def _metrics(states: Mapping[StageName, State]) -> dict[StageName, Metrics]:
+    """The metrics of every stage that has some, all files of a stage together."""
+    return {
+        name: combine(state.record.metrics)
+        for name, state in states.items()
+        if isinstance(state, Known) and state.record.metrics
+    }

@@ -1,0 +1,150 @@
+"""A whole run: carry the stages out, judge the models, say what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Protocol
+
+from ciml.app.judge import Fetch, Judged, Judging
+from ciml.app.orders import Orders
+from ciml.app.plan import Prepared, wanted_stages
+from ciml.app.ports import Executor
+from ciml.app.project import Project
+from ciml.app.run import Observer, Options, Outcome, Surroundings, carry_out
+from ciml.core.ids import ModelName, StageName
+from ciml.core.ledger import LedgerState
+from ciml.core.pipeline import Model
+from ciml.core.plan import Decision, Graph, State
+from ciml.core.results import StageResult
+from ciml.core.value import Value
+
+
+class Ledgers(Protocol):
+    """The histories of the pipeline's models."""
+
+    def read(self, model: ModelName) -> LedgerState:
+        """What a model's ledger says; empty where it has none yet."""
+        ...
+
+
+class Performance(Value, frozen=True, kw_only=True):
+    """What came of a run."""
+
+    prepared: Prepared
+    decisions: dict[StageName, Decision]
+    """What was decided when the stage's turn came."""
+    outcome: Outcome
+    judged: tuple[Judged, ...]
+    seconds: float
+
+    @property
+    def results(self) -> Mapping[StageName, StageResult]:
+        """Every stage that took part, in the graph's order."""
+        return self.outcome.results
+
+
+class _Remembering:
+    """An observer that keeps the decisions, and passes everything on."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.decisions: dict[StageName, Decision] = {}
+        self._observer = observer
+
+    def decided(self, name: StageName, decision: Decision) -> None:
+        self.decisions[name] = decision
+        self._observer.decided(name, decision)
+
+    def ended(self, name: StageName, result: StageResult) -> None:
+        self._observer.ended(name, result)
+
+
+class Means(Value, frozen=True, kw_only=True):
+    """What a run needs besides the project."""
+
+    executor: Callable[[], Executor]
+    """A new one for every round of stages."""
+    ledgers: Ledgers
+    fetch: Fetch
+    observer: Observer
+    rescoring: Observer
+    """Told about the champion's rescoring."""
+
+
+def perform(project: Project, prepared: Prepared, means: Means, options: Options) -> Performance:
+    """Run what is not up to date and judge the models.
+
+    Raises:
+        UsageError: a target is no stage.
+        InterruptedRunError: ciml was told to stop.
+    """
+    begun = monotonic()
+    wanted_stages(prepared.graph, options.targets)
+    remembering = _Remembering(means.observer)
+    orders = Orders(
+        prepared.graph,
+        project.tree,
+        project.store,
+        prepared.evidence,
+        digests=project.memory.digests,
+        dump=project.documents.dump,
+    )
+    outcome = carry_out(
+        prepared.graph,
+        Surroundings(
+            evidence=prepared.evidence,
+            orders=orders,
+            executor=means.executor(),
+            places=prepared.outputs,
+            observer=remembering,
+            why=prepared.reasons.why,
+        ),
+        options,
+    )
+    judged = judge(project, prepared, means, outcome.states, orders)
+    project.store.flush()
+    return Performance(
+        prepared=prepared,
+        decisions=remembering.decisions,
+        outcome=outcome,
+        judged=judged,
+        seconds=monotonic() - begun,
+    )
+
+
+def judge(
+    project: Project,
+    prepared: Prepared,
+    means: Means,
+    states: Mapping[StageName, State],
+    orders: Orders,
+    *,
+    models: Mapping[ModelName, Model] | None = None,
+    anew: bool = False,
+) -> tuple[Judged, ...]:
+    """What the gates say of what a run made.
+
+    Args:
+        project: where stores and trees are.
+        prepared: the graph that was run.
+        means: ledgers, and what a rescoring needs.
+        states: of the stages.
+        orders: of the graph.
+        models: judge only these; all when None.
+        anew: judge although a verdict is recorded.
+    """
+
+    def rescore(graph: Graph, options: Options, given: Mapping[StageName, State]) -> Outcome:
+        surroundings = Surroundings(
+            evidence=prepared.evidence.anywhere(),
+            orders=orders,
+            executor=means.executor(),
+            places=None,
+            observer=means.rescoring,
+            why=lambda name: "the champion is scored on this data",
+        )
+        return carry_out(graph, surroundings, options, given=given)
+
+    judging = Judging(prepared.graph, states, prepared.evidence, project.store, rescore=rescore, fetch=means.fetch)
+    wanted = prepared.graph.pipeline.models if models is None else models
+    return tuple(judging.judge(model, means.ledgers.read(name), anew=anew) for name, model in wanted.items())

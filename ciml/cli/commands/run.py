@@ -1,0 +1,70 @@
+"""`ciml run`: run what is not up to date, and judge the models."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from ciml.app.perform import Performance, perform
+from ciml.app.plan import prepare
+from ciml.app.run import Options
+from ciml.cli.console import Console, Live
+from ciml.cli.invocation import Invocation, with_params
+from ciml.cli.running import Running, show
+from ciml.cli.signals import interruptible
+from ciml.cli.wiring import open_place, project_at
+from ciml.core.errors import ExitCode
+from ciml.core.ids import StageName
+from ciml.core.results import Failed
+
+
+@click.command("run")
+@click.argument("stages", nargs=-1)
+@click.option("--jobs", "-j", type=click.IntRange(min=1), default=os.cpu_count, help="Stages at once.")
+@click.option("--force", is_flag=True, help="Run although there is a record.")
+@click.option("--keep-going", "-k", is_flag=True, help="After a failure, go on with what does not depend on it.")
+@click.option("--base", metavar="REF", help="What the reasons compare with.")
+@with_params
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    stages: tuple[str, ...],
+    jobs: int,
+    force: bool,
+    keep_going: bool,
+    base: str | None,
+    params: dict[str, str],
+) -> int:
+    """Run what is not up to date, in parallel, and judge the models.
+
+    STAGES limits the run to these and what they need.
+    """
+    console = Console(invocation)
+    options = Options(targets=tuple(StageName(name) for name in stages), force=force, keep_going=keep_going)
+    with open_place(invocation) as place, interruptible():
+        project = project_at(place, invocation, params)
+        for warning in project.pipeline.warnings:
+            console.warn(warning)
+        prepared = prepare(project, base=base)
+        run = Running(place, project, invocation, console, jobs=jobs)
+        with Live(console, len(prepared.graph.order)) as live:
+            made = perform(project, prepared, run.means(live), options)
+        run.record(made)
+        versions = run.registries.versions(made.judged)
+    show(project.tree.commit, made, versions, console)
+    return exit_code(made)
+
+
+def exit_code(made: Performance) -> int:
+    """What the run's outcome means to a shell."""
+    failed = [result for result in made.results.values() if isinstance(result, Failed)]
+    if any(result.untrusted for result in failed):
+        return ExitCode.TRUST
+    if any(result.configuration for result in failed):
+        return ExitCode.CONFIGURATION
+    if failed:
+        return ExitCode.STAGE
+    if any(judged.verdict.status == "rejected" and not judged.recorded for judged in made.judged):
+        return ExitCode.REJECTED
+    return ExitCode.OK

@@ -1,0 +1,67 @@
+"""How a run is told to the user: decisions, output, results."""
+
+from __future__ import annotations
+
+from ciml.cli.console import Console, Live
+from ciml.core.ids import StageName
+from ciml.core.plan import Action, Decision
+from ciml.core.results import Cancelled, Failed, Ran, Restored, Skipped, StageResult
+
+
+class Progress:
+    """An observer that writes a line per event that matters.
+
+    Args:
+        console: where lines go.
+        live: the bar of a terminal, or lines.
+        about: put before a stage's name, when it is not the candidate's own.
+    """
+
+    def __init__(self, console: Console, live: Live, *, about: str = "") -> None:
+        self._console = console
+        self._live = live
+        self._about = about
+        self._reasons: dict[StageName, str] = {}
+
+    def decided(self, name: StageName, decision: Decision) -> None:
+        """A stage's turn has come."""
+        if decision.action is Action.RUN:
+            self._reasons[name] = decision.reason
+            self._live.started(name)
+            self._say(name, f"running: {decision.reason}")
+
+    def output(self, name: StageName, line: str) -> None:
+        """A line that a stage has printed."""
+        self._live.write(f"{self._about}{name} | {line}")
+
+    def ended(self, name: StageName, result: StageResult) -> None:
+        """A stage has ended."""
+        self._live.ended(name)
+        match result:
+            case Ran():
+                self._say(name, f"ran in {result.record.seconds:.1f} s")
+                if result.note:
+                    self._console.warn(f"{name}: {result.note}")
+            case Restored():
+                self._say(name, "restored")
+            case Skipped(record=None):
+                self._say(name, f"skipped: {result.reason}")
+            case Failed():
+                self._fail(name, result)
+            case Cancelled():
+                self._say(name, f"not run: {result.reason}")
+            case Skipped():
+                if self._console.verbose:
+                    self._say(name, result.reason)
+
+    def _say(self, name: StageName, text: str) -> None:
+        self._live.write(f"{self._about}{name}: {text}")
+
+    def _fail(self, name: StageName, result: Failed) -> None:
+        self._say(name, f"failed: {result.reason}")
+        if result.tail:
+            self._live.write(f"--- the end of {name}'s log ---")
+            self._live.write(result.tail.rstrip("\n"))
+            self._live.write("---")
+        if result.log:
+            self._live.write(f"the whole log: {result.log}")

@@ -1,0 +1,253 @@
+"""A run from the command line: its executor, its ledgers, its record, and how it is shown."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from ciml import __version__
+from ciml.adapters.executors.local import LocalExecutor
+from ciml.adapters.machine import resources
+from ciml.app.judge import Judged
+from ciml.app.perform import Means, Performance
+from ciml.app.ports import Executor
+from ciml.app.project import Project
+from ciml.cli.commands.plan import changes_document
+from ciml.cli.console import Console, Live
+from ciml.cli.invocation import Invocation
+from ciml.cli.progress import Progress
+from ciml.cli.registry import Registries
+from ciml.cli.wiring import Place, journal
+from ciml.core import verdict as verdicts
+from ciml.core.forgotten import Known
+from ciml.core.ids import CommitSha, RepoPath, StageName
+from ciml.core.lineage import ChampionLine, CheckLine, ModelTrace, RunTrace, run_id, trace
+from ciml.core.pipeline import Pipeline
+from ciml.core.plan import Decision
+from ciml.core.results import Cancelled, Failed, Ran, Restored, Skipped, StageResult
+
+
+class Running:
+    """One run, from its first stage to its record.
+
+    Args:
+        place: where the call works.
+        project: what is run.
+        invocation: how ciml was called.
+        console: where lines go.
+        jobs: stages at once.
+    """
+
+    def __init__(self, place: Place, project: Project, invocation: Invocation, console: Console, *, jobs: int) -> None:
+        self.started = datetime.now(UTC)
+        self.id = run_id(self.started, secrets.token_hex(3))
+        self.registries = Registries(place, project.pipeline, invocation.environ)
+        self._place = place
+        self._project = project
+        self._invocation = invocation
+        self._console = console
+        self._jobs = jobs
+
+    def means(self, live: Live) -> Means:
+        """What the run needs besides the project."""
+        progress = Progress(self._console, live)
+        return Means(
+            executor=lambda: self._executor(progress),
+            ledgers=self.registries,
+            fetch=self.registries.fetch,
+            observer=progress,
+            rescoring=Progress(self._console, live, about="champion on this data: "),
+        )
+
+    def _executor(self, progress: Progress) -> Executor:
+        environ = self._invocation.environ
+        return LocalExecutor(
+            self._place.store,
+            self._place.state,
+            run=self.id,
+            work_tree=self._place.root or "",
+            capacity=resources(environ),
+            jobs=self._jobs,
+            environ=environ,
+            known=lambda: known(self._project),
+            on_output=progress.output,
+        )
+
+    def record(self, made: Performance) -> RunTrace:
+        """The run's record, which is in the clone's journal from now on."""
+        project, graph, repository = self._project, made.prepared.graph, self._place.repository
+        head = project.tree.commit
+        recorded = RunTrace(
+            id=self.id,
+            commit=repository.commit(head) if head else None,
+            dirty=made.prepared.dirty,
+            branch=repository.branch(),
+            repository=repository.remote_url() or "",
+            started=f"{self.started:%Y-%m-%dT%H:%M:%SZ}",
+            seconds=round(made.seconds, 3),
+            ciml=__version__,
+            stages=tuple(
+                trace(name, graph.recipes[name], graph.inputs[name], graph.pipeline.stages[name].params, result)
+                for name, result in made.results.items()
+            ),
+            models=tuple(model_trace(judged) for judged in made.judged),
+        )
+        journal(self._place).write(recorded)
+        return recorded
+
+
+def known(project: Project) -> Known:
+    """What the repository has that a stage could have named: asked when one has failed."""
+    files = frozenset(entry.path for entry in project.tree.files(RepoPath("")))
+    made = frozenset(place.path for stage in project.pipeline.stages.values() for place in stage.outputs)
+    return Known(paths=files | made, parameters=_parameters(project.pipeline, project))
+
+
+def _parameters(pipeline: Pipeline, project: Project) -> dict[str, RepoPath]:
+    return {name: file for file in pipeline.params_files for name in project.documents.params(project.tree, file)}
+
+
+def model_trace(judged: Judged) -> ModelTrace:
+    """What a run's record keeps of one model."""
+    verdict = judged.verdict
+    champion = verdict.champion
+    return ModelTrace(
+        name=judged.model.name,
+        recipe=judged.recipe,
+        path=judged.model.path,
+        stages=judged.stages,
+        artifact=judged.artifact,
+        metrics=verdict.metrics,
+        champion=ChampionLine(version=int(champion.version), metrics=champion.metrics) if champion else None,
+        verdict=verdict.status.value,
+        reason=verdict.reason,
+        checks=check_lines(judged),
+        policy=judged.policy,
+    )
+
+
+def check_lines(judged: Judged) -> tuple[CheckLine, ...]:
+    """The findings as records keep them."""
+    return tuple(
+        CheckLine(
+            check=finding.check,
+            passed=finding.passed,
+            left=finding.left,
+            right=finding.right,
+            detail=finding.detail,
+        )
+        for finding in judged.verdict.findings
+    )
+
+
+# What is shown.
+
+
+def show(head: CommitSha | None, made: Performance, versions: Mapping[str, int], console: Console) -> None:
+    """Print what came of a run.
+
+    Args:
+        head: the commit that was run.
+        made: the run.
+        versions: model -> registered version of its recipe, where there is one.
+        console: where to.
+    """
+    console.document(document(head, made, versions))
+    counts: dict[str, int] = {}
+    for result in made.results.values():
+        counts[_word(result)] = counts.get(_word(result), 0) + 1
+    idle = counts.keys() <= {"up to date", "left out"}
+    shown = ", ".join(f"{count} {word}" for word, count in counts.items())
+    console.line(f"Nothing to do: {shown}." if idle else f"{shown} in {made.seconds:.1f} s.")
+    for judged in made.judged:
+        show_verdict(judged, console)
+
+
+def show_verdict(judged: Judged, console: Console) -> None:
+    """Print a verdict: one line, then a line a check."""
+    verdict = judged.verdict
+    again = " (recorded: nothing was judged again)" if judged.recorded else ""
+    console.line()
+    console.line(f"{verdict.model}: {verdict.status} – {verdict.reason}{again}")
+    console.columns(
+        [(row.mark, row.check, row.left, row.right, row.detail) for row in verdicts.rows(verdict)],
+        header=("", "check", "this model", "against", ""),
+    )
+    for note in verdict.notes:
+        console.line(f"note: {note}")
+    if verdict.hint:
+        console.line(f"hint: {verdict.hint}")
+
+
+def document(head: CommitSha | None, made: Performance, versions: Mapping[str, int]) -> dict[str, object]:
+    """The run as `--json` prints it."""
+    prepared = made.prepared
+    return {
+        "base": prepared.base,
+        "head": head,
+        "dirty": prepared.dirty,
+        "changes": changes_document(prepared.changes),
+        "stages": [_stage(name, made, made.decisions.get(name), result) for name, result in made.results.items()],
+        "models": [model_document(judged, versions.get(judged.model.name)) for judged in made.judged],
+    }
+
+
+def model_document(judged: Judged, version: int | None) -> dict[str, object]:
+    """A judged model as `--json` prints it."""
+    verdict = judged.verdict
+    champion = verdict.champion
+    return {
+        "name": verdict.model,
+        "metrics": verdict.metrics,
+        "champion": {"version": int(champion.version), "metrics": champion.metrics} if champion else None,
+        "verdict": verdict.status,
+        "reason": verdict.reason,
+        "checks": verdicts.checks(verdict),
+        "recipe": judged.recipe,
+        "version": version,
+    }
+
+
+def _stage(name: StageName, made: Performance, decision: Decision | None, result: StageResult) -> dict[str, object]:
+    exit_code = seconds = None
+    match result:
+        case Ran():
+            exit_code, seconds = 0, result.record.seconds
+        case Failed():
+            exit_code, seconds = result.exit_code, result.seconds
+    reason = result.reason if isinstance(result, Failed | Cancelled) else decision.reason if decision else ""
+    return {
+        "name": name,
+        "action": decision.action if decision else "run",
+        "reason": reason,
+        "recipe": made.prepared.graph.recipes[name],
+        "key": decision.key if decision else None,
+        "result": _result(result),
+        "seconds": seconds,
+        "exit_code": exit_code,
+    }
+
+
+def _result(result: StageResult) -> str:
+    match result:
+        case Ran():
+            return "ran"
+        case Restored():
+            return "restored"
+        case Failed():
+            return "failed"
+        case _:
+            return "skipped"
+
+
+def _word(result: StageResult) -> str:
+    match result:
+        case Skipped(record=None):
+            return "left out"
+        case Skipped():
+            return "up to date"
+        case Cancelled():
+            return "not run"
+        case _:
+            return _result(result)

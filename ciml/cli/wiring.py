@@ -1,0 +1,163 @@
+"""From a call to adapters: the only file that knows both the use-cases' ports and what fits them."""
+
+from __future__ import annotations
+
+import platform as host
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from ciml import __version__
+from ciml.adapters.git.repository import Repository
+from ciml.adapters.index import CompiledPipeline, Index
+from ciml.adapters.outputs import Outputs
+from ciml.adapters.runs import RunJournal
+from ciml.adapters.stores.local import LocalStore
+from ciml.app.ports import Tree
+from ciml.app.project import Project
+from ciml.cli.invocation import Invocation
+from ciml.core.changes import CONFIGURATION
+from ciml.core.errors import ConfigurationError
+from ciml.core.ids import CommitSha, Digest, RepoPath
+from ciml.core.key import digest
+from ciml.core.manifest import Manifest
+from ciml.core.pipeline import ParamValue, Pipeline
+
+
+class Place:
+    """Where a call works: the repository, and ciml's state and memory of it."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self.repository = Repository.open(invocation.directory, invocation.environ)
+        self.state = f"{self.repository.common_dir}/ciml"
+        self.root = self.repository.root
+        self.index = Index(f"{self.state}/index", self.root or self.repository.git_dir)
+        self.store = LocalStore(f"{self.state}/store")
+
+    def close(self) -> None:
+        """End what was started, and keep what was learned."""
+        self.index.flush()
+        self.store.close()
+        self.repository.close()
+
+
+class Documents:
+    """The port Documents: `ciml.yaml`, manifests and params files, as one call sees them."""
+
+    def __init__(self, index: Index, *, profile: str | None, params: Mapping[str, str]) -> None:
+        self._index = index
+        self._profile = profile
+        self._params = params
+
+    def pipeline(self, tree: Tree) -> Pipeline:
+        """The pipeline of a tree's `ciml.yaml`; what was read before is not read again."""
+        text = tree.read(CONFIGURATION)
+        if text is None:
+            raise ConfigurationError(f"there is no {CONFIGURATION} here", hint="`ciml init` writes one.")
+        name = digest("ciml/compiled/1", __version__, text.hex(), self._profile, sorted(self._params.items()))
+        kept = self._index.pipeline(name)
+        if kept and all(_fingerprint(tree.read(file)) == known for file, known in kept.params_files.items()):
+            return kept.pipeline
+        return self._compile(name, text, tree)
+
+    def _compile(self, name: Digest, text: bytes, tree: Tree) -> Pipeline:
+        from ciml.adapters.documents import load
+
+        seen: dict[RepoPath, Digest | None] = {}
+
+        def read(path: RepoPath) -> bytes | None:
+            data = tree.read(path)
+            seen[path] = _fingerprint(data)
+            return data
+
+        pipeline = load(text, file=CONFIGURATION, read=read, overrides=self._params, profile=self._profile)
+        self._index.keep_pipeline(name, CompiledPipeline(params_files=seen, pipeline=pipeline))
+        return pipeline
+
+    def manifest(self, text: bytes, file: RepoPath) -> Manifest:
+        """A data manifest."""
+        from ciml.adapters.manifests import parse
+
+        return parse(text, file)
+
+    def params(self, tree: Tree, file: RepoPath) -> dict[str, ParamValue]:
+        """The leaves of a params file as it is in a tree; none where there is no such file."""
+        from ciml.adapters.parameters import tree as parse
+        from ciml.core.params import leaves
+
+        text = tree.read(file)
+        return leaves(parse(text, file=file)) if text is not None else {}
+
+    def dump(self, path: RepoPath, tree: Mapping[str, ParamValue]) -> str:
+        """The text of a params file."""
+        from ciml.adapters.parameters import dump
+
+        return dump(path, tree)
+
+
+def _fingerprint(data: bytes | None) -> Digest | None:
+    return digest("ciml/file/1", data.hex()) if data is not None else None
+
+
+def worker_platform() -> str:
+    """System and architecture of this machine, as keys name them."""
+    return f"{host.system().lower()}-{host.machine().lower()}"
+
+
+@contextmanager
+def open_place(invocation: Invocation) -> Iterator[Place]:
+    """The place of a call, closed at the end."""
+    place = Place(invocation)
+    try:
+        yield place
+    finally:
+        place.close()
+
+
+def project_at(place: Place, invocation: Invocation, params: Mapping[str, str], *, head: str | None = None) -> Project:
+    """What the use-cases work with.
+
+    Args:
+        place: where the call works.
+        invocation: profile and directory.
+        params: `-P NAME=VALUE`.
+        head: a revision to plan; None for the work tree, or for HEAD in a bare repository.
+    """
+    repository = place.repository
+    in_work_tree = head is None and place.root is not None
+    tree: Tree = repository.work_tree() if in_work_tree else repository.commit_tree(repository.resolve(head or "HEAD"))
+    documents = Documents(place.index, profile=invocation.profile, params=params)
+    return Project(
+        history=repository,
+        tree=tree,
+        documents=documents,
+        pipeline=documents.pipeline(tree),
+        store=place.store,
+        memory=place.index,
+        platform=worker_platform(),
+        outputs=_outputs(place) if in_work_tree else None,
+        last_commit=last_commit(place),
+    )
+
+
+def _outputs(place: Place) -> Callable[[Pipeline], Outputs]:
+    root = place.root
+    assert root is not None, "a work tree has a root"
+    return lambda pipeline: Outputs(root, pipeline.stages, place.store, place.index)
+
+
+def last_commit(place: Place) -> CommitSha | None:
+    """The commit of the last run in this work tree."""
+    last = journal(place).last_run()
+    return last.commit.sha if last and last.commit else None
+
+
+def journal(place: Place) -> RunJournal:
+    """The runs of this clone."""
+    return RunJournal(f"{place.state}/runs", work_tree=place.root or place.repository.git_dir)
+
+
+@contextmanager
+def open_project(invocation: Invocation, params: Mapping[str, str], *, head: str | None = None) -> Iterator[Project]:
+    """A project, closed at the end."""
+    with open_place(invocation) as place:
+        yield project_at(place, invocation, params, head=head)
