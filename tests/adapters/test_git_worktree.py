@@ -11,6 +11,7 @@ import pytest
 
 from ciml.adapters.git.repository import Repository
 from ciml.adapters.git.worktree import WorkTree
+from ciml.app.ports import Tree
 from ciml.core.errors import RaceError, RepositoryError, TrustError
 from ciml.core.ids import GitOid, RepoPath
 from ciml.core.tree import DIRECTORY, EXECUTABLE, FILE, LINK, TreeEntry
@@ -33,7 +34,7 @@ def look() -> Iterator[Open]:
         repository.close()
 
 
-def entry(tree: WorkTree, path: str) -> TreeEntry | None:
+def entry(tree: Tree, path: str) -> TreeEntry | None:
     return tree.entries([RepoPath(path)]).get(RepoPath(path))
 
 
@@ -47,7 +48,7 @@ def all_entries(tree: WorkTree) -> dict[RepoPath, TreeEntry]:
 def test_a_clean_tree_is_heads(repo: RepoBuilder, look: Open) -> None:
     """Nothing is dirty, and folders have the ids that Git gave them."""
     head = repo.commit({"a": "1", "in/b": "2", "in/deep/c": "3"})
-    tree = look(repo)
+    tree: Tree = look(repo)
     assert tree.commit == head
     assert tree.dirty == frozenset()
     for path in ("", "in", "in/deep"):

@@ -26,9 +26,10 @@ _FACTS = (
     "--is-inside-work-tree",
     "--is-shallow-repository",
     "--show-object-format",
-    "--show-cdup",
     "--absolute-git-dir",
     "--git-common-dir",
+    # Last, since Git leaves it out where there is no work tree.
+    "--show-cdup",
 )
 _UNSAFE = re.compile(r"[\x00-\x20\x7f]|^-|^$")
 _FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -73,10 +74,12 @@ class Repository:
         here = os.path.realpath(path)
         git = Git(here, env)
         answer = git.ask("rev-parse", *_FACTS)
-        lines = os.fsdecode(answer.out).split("\n")
-        if answer.code or len(lines) != len(_FACTS) + 1 or lines[3] not in EMPTY_TREE:
+        lines = os.fsdecode(answer.out).split("\n")[:-1]
+        # Another number of lines: an old Git, or a newline in a path.
+        expected = len(_FACTS) if lines[1:2] == ["true"] else len(_FACTS) - 1
+        if answer.code or len(lines) != expected or lines[3] not in EMPTY_TREE:
             raise git.error(("rev-parse",), answer)
-        bare, in_work_tree, shallow, object_format, up, git_dir, common_dir = lines[:-1]
+        bare, in_work_tree, shallow, object_format, git_dir, common_dir, up = (*lines, "")[: len(_FACTS)]
         if in_work_tree != "true" and bare != "true":
             raise RepositoryError(f"{here} lies inside Git's own folder", hint="Go to the work tree.")
         root = os.path.normpath(os.path.join(here, up)) if in_work_tree == "true" else None
