@@ -284,11 +284,15 @@ def _bool() -> _Reader:
         value = _resolved(node, mistakes, "true or false")
         if value is _BAD or isinstance(value, bool):
             return value
-        word = node.text.lower() if isinstance(node, Scalar) else ""
-        hint = {"yes": "write true", "on": "write true", "no": "write false", "off": "write false"}.get(word)
-        return _mistake(node, mistakes, "true or false", hint)
+        return _mistake(node, mistakes, "true or false", _truth(node))
 
     return _Reader(read=read, wanted="true or false", kind="bool")
+
+
+def _truth(node: Node) -> str | None:
+    """What to write for a word that is a boolean elsewhere."""
+    word = node.text.lower() if isinstance(node, Scalar) else ""
+    return {"yes": "write true", "on": "write true", "no": "write false", "off": "write false"}.get(word)
 
 
 def _literal(info: inspect.LiteralType) -> _Reader:
@@ -342,7 +346,9 @@ def _union(info: inspect.UnionType, placeholders: bool) -> _Reader:
                 option = scalar_option(node, mistakes)
         if option:
             return option.read(node, mistakes)
-        return _BAD if len(mistakes) > before else _mistake(node, mistakes, wanted)
+        if len(mistakes) > before:
+            return _BAD
+        return _mistake(node, mistakes, wanted, _truth(node) if "bool" in by_kind else None)
 
     return _Reader(read=read, wanted=wanted, kind="union")
 

@@ -263,10 +263,8 @@ def _check_readers(
             made = producers.at(place)
             fan = fan_of.get(made.stage) if made else None
             if fan and made and fan.metric is None and item.template not in fan.members:
-                first = fan.instances[0].of(fan.origin) if fan.instances else fan.origin
-                hint = (
-                    f"add `pick` to stage {fan.origin}, or name an instance's path, as {first} makes it, or a pattern"
-                )
+                paths = [output.path for each in fan.instances[:2] for output in stages[each.of(fan.origin)].outputs]
+                hint = f"add `pick` to stage {fan.origin}, or read {', '.join(paths)}, … or a pattern"
                 at = ("stages", item.template, "inputs")
                 found.add(at, f"{place.path} is made by {len(fan.instances)} instances, each under its own path", hint)
 
