@@ -25,4 +25,4 @@ false_positives, true_positives, _ = roc_curve(label, probability)
 table.write("build/roc.csv", {"false-positive-rate": false_positives, "true-positive-rate": true_positives})
 # One line per patient lets the gate compare two models example by example.
 table.write("build/scores.csv", {"id": test["id"].astype(int), "label": label, "prediction": np.round(probability, 9)})
-print(json.dumps(metrics))
+print(f"accuracy {metrics['accuracy']:.3f}, AUC {metrics['auc']:.3f} on {len(label)} patients")
