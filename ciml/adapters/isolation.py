@@ -44,19 +44,34 @@ class Stages:
         os.makedirs(self._locks, exist_ok=True)
         place = os.stat(self.root)
         self._clone = f"{place.st_dev:x}-{place.st_ino:x}"
+        # What ends the processes of a dead run must not end those of the next one.
+        self._run = os.urandom(6).hex()
         self._spares: list[str] = []
 
     def lock(self, key: Digest) -> Lock | None:
         """The right to run the stage with this key, or None while somebody else runs it."""
         return try_lock(os.path.join(self._locks, key[:16]))
 
+    def marks(self, name: str) -> str:
+        """What the marks of a stage's processes begin with; who holds its lock may end them all."""
+        return f"{self._clone}-{name[:16]}-"
+
     def mark(self, name: str) -> str:
-        """What the marks of this stage's processes begin with; who holds its lock may end them all."""
-        return f"{self._clone}-{name[:16]}"
+        """The mark of the processes that this run starts for a stage."""
+        return self.marks(name) + self._run
+
+    @property
+    def own_marks(self) -> str:
+        """A basic regular expression for the marks of this run."""
+        return f"{self._clone}-{'[0-9a-f]' * 16}-{self._run}"
 
     def path(self, name: str) -> str:
         """The stage's folder, to which its other files add a suffix."""
         return os.path.join(self.root, name[:16])
+
+    def short_name(self, name: str) -> str:
+        """The name of a stage's TMPDIR where that cannot be in the state directory."""
+        return f"ciml-{self._clone}-{name[:16]}"
 
     def checkpoint(self, name: str) -> str:
         """Where a stage's checkpoint waits between attempts."""
@@ -79,7 +94,7 @@ class Stages:
         for name in names:
             lock = try_lock(os.path.join(self._locks, name))
             if lock is not None:
-                kill_marked([self.mark(name)])
+                kill_marked([self.marks(name)])
                 self.clear(name)
                 lock.release()
                 swept += 1
@@ -98,7 +113,7 @@ class Stages:
         tmp = f"{base}.tmp"
         if os.path.islink(tmp):
             elsewhere = os.readlink(tmp)
-            if os.path.basename(elsewhere) == f"ciml-{self.mark(name)}":
+            if os.path.basename(elsewhere) == self.short_name(name):
                 remove_tree(elsewhere)
             os.unlink(tmp)
         files.discard(f"{base}.json")
@@ -256,7 +271,7 @@ class StageDirectory:
             self._tmp = own
             self._stages.make(own)
         else:
-            self._tmp = os.path.join(self._user_tmp, f"ciml-{self._stages.mark(self._name)}")
+            self._tmp = os.path.join(self._user_tmp, self._stages.short_name(self._name))
             remove_tree(self._tmp)
             os.symlink(self._tmp, own)
             os.mkdir(self._tmp, 0o700)

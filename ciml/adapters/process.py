@@ -120,13 +120,8 @@ def run(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], mark: str) -> 
 
 
 _GUARD = """
-marks=""
-while read -r mark; do
-  [ "$mark" = done ] && exit 0
-  marks="$marks|$mark"
-done
-[ -n "$marks" ] || exit 0
-for file in $(grep -lszE "^$0=(${marks#|})" /proc/[0-9]*/environ); do
+read -r word && exit 0
+for file in $(grep -lsz "^$0" /proc/[0-9]*/environ); do
   pid=${file#/proc/}
   kill -9 "${pid%/environ}" 2>/dev/null
 done
@@ -138,11 +133,15 @@ class Guard:
     """A process that outlives this one by a moment: when this one is killed, it kills the stages.
 
     It knows that from the end of its standard input, which nobody else holds open.
+
+    Args:
+        bash: its path.
+        marks: a basic regular expression for the marks of this process's stages, and of no others.
     """
 
-    def __init__(self, bash: str) -> None:
+    def __init__(self, bash: str, marks: str) -> None:
         self._popen = subprocess.Popen(
-            [bash, "-c", _GUARD, MARK],
+            [bash, "-c", _GUARD, f"{MARK}={marks}$"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -152,21 +151,10 @@ class Guard:
             start_new_session=True,
         )
 
-    def watch(self, mark: str) -> None:
-        """Kill the processes with this mark too."""
-        self._tell(mark)
-
     def dismiss(self) -> None:
         """There is nothing left to kill."""
-        self._tell("done")
-        if self._popen.stdin is not None:
-            self._popen.stdin.close()
-        self._popen.wait()
-
-    def _tell(self, word: str) -> None:
         try:
-            assert self._popen.stdin is not None
-            self._popen.stdin.write(f"{word}\n".encode())
+            self._popen.communicate(b"done\n")
         except BrokenPipeError:
             pass  # somebody ended it: what a killed run leaves then waits for the next start
 

@@ -239,7 +239,9 @@ class LocalExecutor:
         self._do(sandbox, work, self._launch, in_thread=sandbox.has_large_inputs())
 
     def _launch(self, sandbox: Sandbox, _: None) -> None:
-        self._guarded(sandbox.mark)
+        self._marks.add(sandbox.mark)
+        if self._guard is None:
+            self._guard = Guard(self._bash, self._stages.own_marks)
         try:
             process = sandbox.launch(self._environ, self._bash)
         except OSError as error:
@@ -251,14 +253,6 @@ class LocalExecutor:
         self._selector.register(process.pidfd, selectors.EVENT_READ, partial(self._on_exit, sandbox))
         if self._on_start is not None:
             self._on_start(sandbox.order.stage)
-
-    def _guarded(self, mark: str) -> None:
-        """From here on the stage's processes end also when ciml is killed."""
-        if self._guard is None:
-            self._guard = Guard(self._bash)
-        if mark not in self._marks:
-            self._marks.add(mark)
-            self._guard.watch(mark)
 
     def _end_if_over(self, sandbox: Sandbox) -> None:
         if not sandbox.over:

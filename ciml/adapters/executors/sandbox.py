@@ -47,8 +47,7 @@ class Sandbox:
         on_line: Callable[[str], None] | None,
     ) -> None:
         self.order = order
-        # Its own from the first byte on: what ends a dead run's processes must not end those of the next.
-        self.mark = f"{stages.mark(order.key)}-{os.urandom(4).hex()}"
+        self.mark = stages.mark(order.key)
         """What its processes carry."""
         self.lock: Lock | None = None
         self.process: Process | None = None

@@ -15,7 +15,7 @@ from msgspec import structs
 from ciml.core.errors import IntegrityError
 from ciml.core.forgotten import Known
 from ciml.core.ids import RepoPath
-from ciml.core.order import OrderInput
+from ciml.core.order import OrderEnvironment, OrderInput
 from ciml.core.pipeline import Resources, Retry
 from ciml.core.results import Failed, Miss, Ran, Restored, StageResult
 from tests.adapters.executors.conftest import Workshop
@@ -559,3 +559,27 @@ def test_large_outputs_do_not_stop_the_loop(workshop: Workshop) -> None:
 
     assert size == 20_000_000
     assert made(workshop, workshop.one(reader)).strip() == "20000000"
+
+
+def test_stage_runs_in_its_environment(workshop: Workshop) -> None:
+    """With `environment:` the stage's Python is the one that was made for it, and what is installed is recorded."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    order = structs.replace(
+        workshop.order("python -c 'import sys; print(sys.prefix)' > out; echo $VIRTUAL_ENV >> out", outputs=("out",)),
+        environment=OrderEnvironment(python=version, requirements=None),
+    )
+    prefix, variable = made(workshop, workshop.one(order)).split()
+
+    assert prefix == variable and Path(prefix).parent == workshop.state / "environments"
+
+
+def test_environment_that_cannot_be_made_is_a_configuration_error(workshop: Workshop) -> None:
+    """A requirements file that is refused fails the stage with its reason; the stage never starts."""
+    requirements = workshop.store.put_bytes(b"-e .\n")
+    order = structs.replace(
+        workshop.order("true"), environment=OrderEnvironment(python="3.11", requirements=requirements)
+    )
+    result = failed(workshop.one(order))
+
+    assert result.configuration and "editable" in result.reason
+    assert (result.exit_code, result.attempts) == (None, 0)
