@@ -20,6 +20,9 @@ from ciml.core.errors import Problem
 from ciml.core.findings import Findings, suggestion
 from ciml.core.value import Value
 
+MAX_SUGGESTIONS = 100
+"""Unknown keys beyond these are only listed: a suggestion costs more than all else."""
+
 T = TypeVar("T")
 
 
@@ -155,7 +158,7 @@ def _struct(info: inspect.StructType) -> _Reader:
         for key, child in node.items.items():
             field = fields.get(key)
             if field is None:
-                mistakes.append(_unknown(key, node, fields))
+                mistakes.append(_unknown(key, node, fields, suggest=len(mistakes) < MAX_SUGGESTIONS))
                 continue
             value = _inward(field[1], child, key, mistakes)
             if value is not _BAD:
@@ -175,8 +178,8 @@ def _listed(keys: Items[str, object]) -> str:
     return ", ".join(keys)
 
 
-def _unknown(key: str, node: Mapping, fields: Items[str, object]) -> _Mistake:
-    hint = suggestion(key, fields)
+def _unknown(key: str, node: Mapping, fields: Items[str, object], *, suggest: bool) -> _Mistake:
+    hint = suggestion(key, fields) if suggest else None
     mistake = _Mistake(
         node.keys[key],
         f"unknown key '{key}'" + (f"; {hint}" if hint else ""),

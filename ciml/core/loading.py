@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import UNSET
 
-from ciml.core.dag import cycle
+from ciml.core.dag import cycle, reverse
 from ciml.core.document import Document
 from ciml.core.errors import ConfigurationError
 from ciml.core.expression import stages_read
@@ -51,12 +51,13 @@ def pipeline_from(
     }
     producers = Producers(item.skeleton for item in templates.values())
     edges = _edges(templates, producers)
-    fan_of = fans(templates, edges, found)
+    readers = reverse(edges)
+    fan_of = fans(templates, edges, readers, found)
     _check_templates(templates, producers, found)
     stages = _stages(templates, fan_of, params, found)
     _check_outputs(stages.values(), found)
     _check_readers(stages, fan_of, producers, found)
-    around = Surroundings(templates=templates, producers=producers, edges=edges, fan_of=fan_of, value=value)
+    around = Surroundings(templates=templates, producers=producers, readers=readers, fan_of=fan_of, value=value)
     models: dict[ModelName, Model] = {}
     warnings: list[str] = []
     for name, keys in document.models.items():
@@ -127,6 +128,7 @@ def _stages(
     templates: Mapping[StageName, Template], fan_of: Mapping[StageName, Fan], params: Params, found: Findings
 ) -> dict[StageName, Stage]:
     stages: dict[StageName, Stage] = {}
+    moves_of: dict[tuple[StageName, str], Moves] = {}
     plain = lookup(params, None)
     for name, item in templates.items():
         _check_condition(item, templates, fan_of, params, found)
@@ -138,7 +140,19 @@ def _stages(
             )
             continue
         for instance in fan.instances:
-            made = _instance(item, fan, instance, templates, fan_of, params, found)
+            value = lookup(params, instance.values)
+            moves = moves_of.get((fan.origin, instance.mark)) or Moves(fan, instance, templates, value)
+            moves_of[fan.origin, instance.mark] = moves
+            made = stage(
+                item,
+                name=instance.of(name),
+                value=value,
+                params=params,
+                matrix=instance.values,
+                places=moves,
+                needs=_needs(item, fan, instance, fan_of),
+                found=found,
+            )
             stages[made.name] = made
         if fan.metric is not None:
             stages[name] = pick_node(item, fan)
@@ -151,28 +165,6 @@ def _stages(
 
 def _same(path: RepoPath) -> RepoPath:
     return path
-
-
-def _instance(
-    item: Template,
-    fan: Fan,
-    instance: Instance,
-    templates: Mapping[StageName, Template],
-    fan_of: Mapping[StageName, Fan],
-    params: Params,
-    found: Findings,
-) -> Stage:
-    value = lookup(params, instance.values)
-    return stage(
-        item,
-        name=instance.of(item.name),
-        value=value,
-        params=params,
-        matrix=instance.values,
-        places=Moves(fan, instance, templates, value),
-        needs=_needs(item, fan, instance, fan_of),
-        found=found,
-    )
 
 
 def _needs(

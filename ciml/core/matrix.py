@@ -15,7 +15,7 @@ from typing import Literal
 
 from msgspec import UNSET
 
-from ciml.core.dag import downstream, upstream
+from ciml.core.dag import upstream
 from ciml.core.document import PickKeys
 from ciml.core.findings import Findings, KeyPath
 from ciml.core.ids import RepoPath, StageName
@@ -66,8 +66,20 @@ class Fan(Value, frozen=True, kw_only=True):
         return PickRule(metric=self.metric, goal=self.goal, candidates=candidates)
 
 
-def fans(templates: Mapping[StageName, Template], edges: Edges, found: Findings) -> dict[StageName, Fan]:
-    """The fan of each stage that is in one, by the stage's name; what is wrong is noted in `found`."""
+def fans(
+    templates: Mapping[StageName, Template],
+    edges: Edges,
+    readers: Mapping[StageName, list[StageName]],
+    found: Findings,
+) -> dict[StageName, Fan]:
+    """The fan of each stage that is in one, by the stage's name; what is wrong is noted in `found`.
+
+    Args:
+        templates: all stages.
+        edges: for each those whose outputs it reads.
+        readers: the same the other way round.
+        found: where problems are noted.
+    """
     fan_of: dict[StageName, Fan] = {}
     for name, template in templates.items():
         matrix, pick = template.keys.matrix, template.keys.pick
@@ -78,7 +90,7 @@ def fans(templates: Mapping[StageName, Template], edges: Edges, found: Findings)
         instances = _instances(matrix, found, (*template.at, "matrix"))
         fan = Fan(origin=name, members=frozenset([name]), instances=instances)
         if pick is not UNSET:
-            picked = _with_pick(fan, pick, templates, edges, found)
+            picked = _with_pick(fan, pick, templates, upstream(readers, [name]), edges, found)
             if picked is None:
                 continue
             fan = picked
@@ -114,15 +126,20 @@ def _instances(matrix: Mapping[str, list[Scalar]], found: Findings, at: KeyPath)
 
 
 def _with_pick(
-    fan: Fan, pick: PickKeys, templates: Mapping[StageName, Template], edges: Edges, found: Findings
+    fan: Fan,
+    pick: PickKeys,
+    templates: Mapping[StageName, Template],
+    after: frozenset[StageName],
+    edges: Edges,
+    found: Findings,
 ) -> Fan | None:
+    """The fan with its members, `after` being all that comes after its origin."""
     at: KeyPath = ("stages", fan.origin, "pick")
     if (pick.max is UNSET) == (pick.min is UNSET):
         found.add(at, "needs one of max and min", "write {max: METRIC} or {min: METRIC}")
         return None
     metric = pick.max if pick.max is not UNSET else pick.min
     assert metric is not UNSET, "one of the two is set"
-    after = downstream(edges, [fan.origin])
     writers = [name for name in templates if name in after and templates[name].skeleton.metrics]
     if qualified := _STAGE_METRIC.fullmatch(metric):
         named = StageName(qualified[1] or qualified[2])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec import UNSET
 
-from ciml.core.dag import downstream
+from ciml.core.dag import upstream
 from ciml.core.document import CheckKeys, DeployKeys, ModelKeys
 from ciml.core.errors import ConfigurationError
 from ciml.core.expression import names as names_in
@@ -28,7 +28,7 @@ from ciml.core.pipeline import (
     ToleranceCheck,
 )
 from ciml.core.placeholders import Lookup, PlaceholderError, in_expression, replaced
-from ciml.core.producers import Producers
+from ciml.core.producers import Producers, is_glob
 from ciml.core.template import Template
 from ciml.core.units import SHARE, share
 from ciml.core.value import Value
@@ -44,7 +44,8 @@ class Surroundings(Value, frozen=True, kw_only=True):
     templates: dict[StageName, Template]
     producers: Producers
     """Of the templates."""
-    edges: dict[StageName, tuple[StageName, ...]]
+    readers: dict[StageName, list[StageName]]
+    """For each template those that read what it makes."""
     fan_of: dict[StageName, Fan]
     value: Lookup
 
@@ -99,20 +100,19 @@ def _after(path: RepoPath, keys: ModelKeys, around: Surroundings, found: Finding
     if fan and fan.metric is None:
         hint = f"add `pick: {{max: METRIC}}` to stage {fan.origin}"
         found.add((*at, "path"), f"{path} is made by every instance of {fan.origin}, and none is picked", hint)
-    first = [name for name, item in around.templates.items() if name != maker and _reads(item, path, around)]
-    return downstream(around.edges, first)
+    first = [name for name in around.readers[maker] if name != maker and _reads(around.templates[name], path, around)]
+    return upstream(around.readers, first)
 
 
 def _reads(item: Template, path: RepoPath, around: Surroundings) -> bool:
     """Whether a stage reads the path, something in it, or a folder or pattern that holds it."""
-    if around.producers.maker(path) not in around.edges[item.name]:
-        return False
     for place in item.skeleton.inputs:
         if place.path == path or place.path.startswith(f"{path}/") or path.startswith(f"{place.path}/"):
             return True
     return any(
         made.output == path
         for place in item.skeleton.inputs
+        if is_glob(place.path)
         for made in around.producers.matching(place.path, reader=item.skeleton)
     )
 
