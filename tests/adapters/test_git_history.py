@@ -235,6 +235,28 @@ def test_c047_after_a_force_push_the_old_head_is_fetched(repo: RepoBuilder, look
     assert not (full.path / ".git/FETCH_HEAD").exists()
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("remote.origin.url", "ext::sh -c touch% {canary}"),
+        ("remote.origin.uploadpack", "touch {canary};"),
+        ("remote.origin.vcs", "ext"),
+        ("core.alternateRefsCommand", "touch {canary};"),
+    ],
+)
+def test_c067_fetching_a_base_starts_no_program_of_the_configuration(
+    repo: RepoBuilder, look: Open, key: str, value: str
+) -> None:
+    """Neither a remote helper nor an upload-pack that `.git/config` names."""
+    canary = repo.path.parent / "canary"
+    repo.commit({"a": "1"})
+    repo.bare_origin()
+    repo.git("config", "protocol.ext.allow", "always")
+    repo.git("config", key, value.format(canary=canary))
+    assert look(repo).base("1" * 40).commit is None
+    assert not canary.exists()
+
+
 def test_ancestors_and_the_log(repo: RepoBuilder, look: Open) -> None:
     """The youngest first, those that touch a path where one is given."""
     one = repo.commit({"a": "1"}, "first")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from ciml.adapters.git.repository import Repository
-from ciml.adapters.git.worktree import WorkTree
+from ciml.adapters.git.worktree import LARGE, WorkTree
 from ciml.app.ports import Tree
 from ciml.core.errors import RaceError, RepositoryError, TrustError
 from ciml.core.ids import GitOid, RepoPath
@@ -38,7 +38,7 @@ def entry(tree: Tree, path: str) -> TreeEntry | None:
     return tree.entries([RepoPath(path)]).get(RepoPath(path))
 
 
-def all_entries(tree: WorkTree) -> dict[RepoPath, TreeEntry]:
+def all_entries(tree: Tree) -> Mapping[RepoPath, TreeEntry]:
     """Every file and every folder."""
     files = {file.path for file in tree.files(RepoPath(""))}
     folders = {RepoPath(path[:end]) for path in files for end in [0, *(i for i, c in enumerate(path) if c == "/")]}
@@ -220,7 +220,6 @@ def test_c059_lfs_pointers_are_never_data(repo: RepoBuilder, look: Open) -> None
     tree = look(repo)
     assert tree.dirty == frozenset()
     assert tree.fetch(found) == content
-    assert tree.locate(found) == str(repo.path / "model.bin")
     repo.write({"model.bin": content + b"!"})
     assert look(repo).dirty == {"model.bin"}
 
@@ -353,13 +352,32 @@ def test_staged_bytes_come_from_git_where_the_disk_has_others(repo: RepoBuilder,
 
 
 def test_large_files_are_located(repo: RepoBuilder, look: Open) -> None:
-    """The path of a file whose bytes are the ones asked for; none where they are not."""
-    repo.commit({"big": b"x" * 100_000})
+    """The path of a large file whose bytes are the ones asked for; none where they are not, or are few."""
+    repo.commit({"big": b"x" * LARGE, "small": "x", "link": "big"}, modes={"link": LINK})
+    tree: Tree = look(repo)
+    found = {path: tree.locate(entry) for path, entry in all_entries(tree).items()}
+    assert found == {"": None, "big": str(repo.path / "big"), "small": None, "link": None}
+    other = TreeEntry(path=RepoPath("big"), mode=FILE, oid=GitOid("0" * 40))
+    assert tree.locate(other) is None
+
+
+def test_large_lfs_content_is_located(repo: RepoBuilder, look: Open) -> None:
+    """On disk for the work tree, in the cache of Git LFS for a commit."""
+    content = b"x" * LARGE
+    digest = hashlib.sha256(content).hexdigest()
+    head = repo.commit(
+        {"m": f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {LARGE}\n", "a": "1"}
+    )
+    cache = f".git/lfs/objects/{digest[:2]}/{digest[2:4]}/{digest}"
+    repo.write({"m": content, cache: content})
     tree = look(repo)
-    found = entry(tree, "big")
-    assert found is not None
-    assert tree.locate(found) == str(repo.path / "big")
-    assert tree.locate(TreeEntry(path=RepoPath("big"), mode=FILE, oid=GitOid("0" * 40))) is None
+    assert {path: tree.locate(entry) for path, entry in all_entries(tree).items() if path} == {
+        "a": None,
+        "m": str(repo.path / "m"),
+    }
+    with Repository.open(str(repo.path), os.environ) as repository:
+        committed: Tree = repository.commit_tree(head)
+        assert [committed.locate(file) for file in committed.files(RepoPath(""))] == [None, str(repo.path / cache)]
 
 
 def test_linked_work_trees_have_their_own_state(repo: RepoBuilder, look: Open) -> None:
@@ -384,3 +402,11 @@ def test_a_conflict_is_dirty(repo: RepoBuilder, look: Open) -> None:
     tree = look(repo)
     assert tree.dirty == {"a"}
     assert b"<<<<<<<" in (tree.read(RepoPath("a")) or b"")
+
+
+def test_c072_reading_takes_no_lock(repo: RepoBuilder, look: Open) -> None:
+    """A lock that a killed Git left behind does not keep anybody from planning, and stays."""
+    repo.commit({"a": "1"})
+    repo.write({"a": "2", ".git/index.lock": ""})
+    assert look(repo).dirty == {"a"}
+    assert (repo.path / ".git/index.lock").exists()

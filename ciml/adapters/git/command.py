@@ -68,7 +68,7 @@ def environment(env: Mapping[str, str]) -> dict[str, str]:
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_GRAFT_FILE": os.devnull,
         "GIT_LITERAL_PATHSPECS": "1",
-        "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+        "GIT_ALLOW_PROTOCOL": kept.get("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh"),
     }
 
 

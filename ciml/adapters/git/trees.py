@@ -162,6 +162,15 @@ class CommitTree:
                 return file.read()
         return data
 
+    def locate(self, entry: TreeEntry) -> str | None:
+        """The absolute path of a file that holds the bytes `fetch` would give: of LFS content; None for all else."""
+        if entry.mode in (LINK, SUBMODULE, DIRECTORY):
+            return None
+        if self._objects.sizes([entry.oid]).get(entry.oid, lfs.LONGEST) >= lfs.LONGEST:
+            return None
+        wanted = lfs.pointer(self._objects.blob(entry.oid))
+        return self.lfs_file(entry.path, wanted) if wanted else None
+
     def object_of(self, entry: TreeEntry) -> bytes:
         """The blob of an entry, also of one inside a submodule."""
         owner, below = self._owner(entry.path)

@@ -22,7 +22,11 @@ from ciml.core.tree import DIRECTORY, EXECUTABLE, FILE, LINK, SUBMODULE, TreeEnt
 RAW = re.compile(rb":(\d{6}) (\d{6}) ([0-9a-f]+) ([0-9a-f]+) ([A-Z])\d*\0([^\0]+)\0")
 """One line of `--raw -z`: modes and ids before and after, status, path."""
 
-_HIDDEN = re.compile(rb"(?:^|(?<=\0))([a-zS]) ([^\0]+)")
+LARGE = 8 << 20
+"""Bytes from which on a file is better not held in memory."""
+
+# It starts with a fixed byte, which the scan of a long list jumps to.
+_HIDDEN = re.compile(rb"\0([a-zS]) ([^\0]+)")
 
 
 class WorkTree:
@@ -102,7 +106,7 @@ class WorkTree:
 
     def _hidden(self, listed: bytes) -> list[tuple[RepoPath, TreeEntry | None, TreeEntry | None]]:
         """The same of files that Git was told not to look at (`assume-unchanged`, `skip-worktree`)."""
-        flags = {decoded(name): flag for flag, name in _HIDDEN.findall(listed)}
+        flags = {decoded(name): flag for flag, name in _HIDDEN.findall(b"\0" + listed)}
         found: list[tuple[RepoPath, TreeEntry | None, TreeEntry | None]] = []
         for path, before in self._head.entries(flags).items():
             after = self._on_disk(path, None if self._trust_mode else before.mode)
@@ -283,22 +287,22 @@ class WorkTree:
         return blob
 
     def locate(self, entry: TreeEntry) -> str | None:
-        """The absolute path of a file that holds the bytes `fetch` would give; None where there is none.
+        """The absolute path of a large file that holds the bytes `fetch` would give.
 
-        For large files, which nobody wants in memory.
+        None where there is none, or where the file is small enough to be fetched.
         """
-        if entry.mode not in (FILE, EXECUTABLE):
-            return None
         full = self._full(entry.path)
+        try:
+            found = os.lstat(full)
+        except OSError:
+            return None
+        if entry.mode not in (FILE, EXECUTABLE) or found.st_size < LARGE or not stat.S_ISREG(found.st_mode):
+            return None
         here = self._on_disk(entry.path, entry.mode)
-        size = os.path.getsize(full) if here else 0
         if here and here.oid == entry.oid:
-            return full if size >= lfs.LONGEST else None
-        if self._objects.sizes([entry.oid]).get(entry.oid, lfs.LONGEST) < lfs.LONGEST and self._is_lfs(
-            entry.path, entry
-        ):
             return full
-        return None
+        small = self._objects.sizes([entry.oid]).get(entry.oid, LARGE) < lfs.LONGEST
+        return full if small and self._is_lfs(entry.path, entry) else None
 
     def _must_be_here(self, path: RepoPath) -> None:
         if path in self._absent:
