@@ -145,11 +145,15 @@ def _open_folder(top: int, path: bytes, name: str) -> int:
         except PermissionError as error:
             raise files.unreadable(_shown(name, path), error) from error
         except OSError as error:
-            raise StageError(f"{_shown(name, path)} changed while it was read") from error
+            raise _changed(_shown(name, path)) from error
         finally:
             os.close(folder)
         folder = inner
     return folder
+
+
+def _changed(shown: str) -> StageError:
+    return StageError(f"{shown} changed while it was read", hint="Something that the stage started still writes to it.")
 
 
 def _shown(name: str, path: bytes) -> str:
@@ -186,12 +190,15 @@ class _Reader:
         try:
             digest, status, size = self._sink.put_file(item.name, _shown(self._name, item.path), self._fd)
         except FileNotFoundError as error:
-            raise StageError(f"{_shown(self._name, item.path)} changed while it was read") from error
+            raise _changed(_shown(self._name, item.path)) from error
         mode = listing.EXECUTABLE if status.st_mode & 0o100 else listing.FILE
         return Entry(path=item.path, mode=mode, digest=digest, size=size)
 
     def _link(self, item: Found) -> Entry:
-        target = os.readlink(item.name, dir_fd=self._fd)
+        try:
+            target = os.readlink(item.name, dir_fd=self._fd)
+        except OSError as error:
+            raise _changed(_shown(self._name, item.path)) from error
         if not stays_inside(item.path, target):
             raise TrustError(
                 f"{_shown(self._name, item.path)} is a symbolic link that leaves {self._name}: {os.fsdecode(target)!r}",

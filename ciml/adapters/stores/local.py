@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from ciml.adapters import files
 from ciml.adapters.stores.ingest import Hasher, ingest, store_listing
@@ -29,6 +30,9 @@ from ciml.core import listing
 from ciml.core.errors import CimlError, IntegrityError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.results import Miss, Output, Record
+
+if TYPE_CHECKING:
+    from ciml.adapters.stores.garbage import Collection, Findings, Stats
 
 _SYNC_EVERY_S = 1.0
 
@@ -149,13 +153,15 @@ class LocalStore:
             return found
 
     def _usable(self, records: Records, key: Digest) -> Record | Miss:
+        if not records.holds(key):
+            return Miss()
+        try:
+            self._session.rely_on(key)  # before it is read: what is there after this, stays
+        except OSError:
+            pass  # a store that can only be read
         found = records.read(key)
         if isinstance(found, Miss):
             return found
-        try:
-            self._session.rely_on(key)
-        except OSError:
-            pass  # a store that can only be read is not collected from here either
         lost = self._lost(found)
         return found if lost is None else lost
 
@@ -199,6 +205,33 @@ class LocalStore:
             else:
                 for key in keys:
                     self._records.remove(key)
+
+    # Keeping it small and sound; all three are in `ciml.adapters.stores.garbage`.
+
+    def stats(self) -> Stats:
+        """How much there is."""
+        from ciml.adapters.stores.garbage import Warden
+
+        with _doing("look through the store"):
+            return Warden(self.root).stats()
+
+    def verify(self, *, repair: bool = False) -> Findings:
+        """Every object hashed and every record read; `repair` puts what is wrong into quarantine."""
+        from ciml.adapters.stores.garbage import Warden
+
+        with _doing("verify the store"):
+            return Warden(self.root).verify(repair=repair)
+
+    def gc(self, roots: Iterable[Digest], *, grace_s: float, dry_run: bool = False) -> Collection:
+        """Remove what none of `roots` (keys of records, digests of objects) needs, and nobody uses.
+
+        What is found unreachable is removed by a later call, `grace_s` after, so the first removes nothing.
+        What this very process has stored or looked up stays: it has a lease.
+        """
+        from ciml.adapters.stores.garbage import Warden
+
+        with _doing("collect garbage in the store"):
+            return Warden(self.root).collect(roots, grace_s=grace_s, dry_run=dry_run)
 
     # Durability.
 

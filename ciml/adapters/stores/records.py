@@ -79,6 +79,14 @@ class Records:
         """Where a record lies."""
         return f"{self.folder}/{key[:2]}/{key[2:]}"
 
+    def trash(self, key: Digest) -> str:
+        """The name that a record has while a collection makes up its mind."""
+        return f"{'record' if self.space == LOCAL else 'of'}-{self.space.replace('/', '%')}-{key}"
+
+    def holds(self, key: Digest) -> bool:
+        """Whether something lies under a key."""
+        return os.path.lexists(self.path(key)) or self._back_from_trash(key)
+
     @property
     def salt(self) -> str:
         """What records must carry to be believed; "" until one was disowned."""
@@ -98,9 +106,7 @@ class Records:
     def data(self, key: Digest) -> bytes | None:
         """The bytes that lie under a key; b"" for what cannot be read, such as a folder."""
         path = self.path(key)
-        if not os.path.lexists(path) and not self._back_from_trash(key):
-            return None
-        return _bytes(path)
+        return _bytes(path) if self.holds(key) else None
 
     def add(self, record: Record) -> bool:
         """Whether the record now stands for its key; False where there is one already."""
@@ -145,7 +151,7 @@ class Records:
 
     def _back_from_trash(self, key: Digest) -> bool:
         try:
-            os.link(f"{self._root}/trash/record-{self.space.replace('/', '%')}-{key}", self.path(key))
+            os.link(f"{self._root}/trash/{self.trash(key)}", self.path(key))
         except FileExistsError:
             return True
         except FileNotFoundError:
