@@ -2,6 +2,10 @@
 
 It keeps CI tokens, cloud keys and registry credentials out of a stage by accident. It is no
 wall against malice: a process can read its parent's environment.
+
+Nothing of Python's own is passed or set (no PYTHONPATH, so ciml is never on a stage's import path;
+no PYTHONHASHSEED; bytecode caches are written as usual, and go with the stage's directory): a stage
+that wants one says so in its `env`.
 """
 
 from __future__ import annotations

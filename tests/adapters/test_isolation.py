@@ -74,7 +74,9 @@ def test_no_path_leaves_the_directory(workshop: Workshop, path: str) -> None:
     """An order that names a path outside, whoever wrote it, is refused before anything is written there."""
     given = structs.replace(workshop.given("in", "x"), inside=RepoPath(path))
     order = workshop.order("", inputs=(given,))
-    made = StageDirectory(Stages(str(workshop.state)), order, work_tree=str(workshop.work_tree), tmp="/tmp")
+    made = StageDirectory(
+        Stages(str(workshop.state)), order, work_tree=str(workshop.work_tree), tmp=str(workshop.state)
+    )
 
     with pytest.raises(TrustError, match="leaves the stage's directory"):
         made.fill(workshop.store)

@@ -15,7 +15,6 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from ciml.adapters.collection import Collected
 from ciml.adapters.executors.background import Background, Outcome
 from ciml.adapters.executors.capacity import Capacity
 from ciml.adapters.executors.sandbox import Sandbox
@@ -206,16 +205,21 @@ class LocalExecutor:
 
     def _enter(self, sandbox: Sandbox) -> bool:
         """Whether the order has its lock; then it goes on, or its result is there already."""
-        sandbox.lock = self._stages.lock(sandbox.order.key)
+        order = sandbox.order
+        sandbox.lock = self._stages.lock(order.key)
         if sandbox.lock is None:
             return False
-        order = sandbox.order
-        record = self._store.record(order.key) if order.cache and not order.fresh else None
+        if order.cache and not order.fresh:
+            self._do(sandbox, partial(self._store.record, order.key), self._restore, in_thread=False)
+        else:
+            self._prepare(sandbox)
+        return True
+
+    def _restore(self, sandbox: Sandbox, record: object) -> None:
         if isinstance(record, Record):
             self._finish(sandbox, Restored(record=record))
         else:
             self._prepare(sandbox)
-        return True
 
     def _prepare(self, sandbox: Sandbox) -> None:
         wanted = sandbox.order.environment
@@ -262,21 +266,20 @@ class LocalExecutor:
         if stopped:
             return
         if code == 0 and not sandbox.timed_out:
-            work = partial(sandbox.collect, self._store)
-            self._do(sandbox, work, self._collected, in_thread=sandbox.has_large_outputs())
+            work = partial(self._take_in, sandbox)
+            self._do(sandbox, work, self._finish, in_thread=sandbox.has_large_outputs())
         else:
             self._fail(sandbox, sandbox.why(code))
 
-    def _collected(self, sandbox: Sandbox, collected: Collected) -> None:
-        sandbox.drop_checkpoint()
-        record = sandbox.record(collected)
-        order = sandbox.order
+    def _take_in(self, sandbox: Sandbox) -> Ran:
+        """The stage's outputs and record, in the store."""
+        mine = record = sandbox.collect(self._store)
         note = None
-        if order.cache and order.isolated:
-            mine, record = record, self._store.publish(record)
+        if sandbox.order.cache and sandbox.order.isolated:
+            record = self._store.publish(mine)
             if mine.outputs != record.outputs:
-                note = f"stage {order.stage} is not deterministic: an earlier run made other bytes, which stand"
-        self._finish(sandbox, Ran(record=record, attempts=sandbox.attempt, log=sandbox.log.path, note=note))
+                note = f"stage {mine.stage} is not deterministic: an earlier run made other bytes, which stand"
+        return Ran(record=record, attempts=sandbox.attempt, log=sandbox.log.path, note=note)
 
     def _fail(self, sandbox: Sandbox, reason: str, error: CimlError | None = None) -> None:
         """End an attempt: the next one is due, or the order has failed."""

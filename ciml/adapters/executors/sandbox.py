@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from time import gmtime, monotonic, strftime
 from typing import TYPE_CHECKING
 
-from ciml.adapters.collection import Collected, collect
+from ciml.adapters.collection import collect
 from ciml.adapters.isolation import StageDirectory, Stages
 from ciml.adapters.locks import Lock
 from ciml.adapters.logs import StageLog
@@ -83,10 +83,27 @@ class Sandbox:
         self._environment = environment
         self._directory.fill(source)
 
-    def collect(self, store: Objects) -> Collected:
-        """Its outputs, stored. Raises StageError or TrustError where they are not what was declared."""
+    def collect(self, store: Objects) -> Record:
+        """What the attempt made, its outputs stored.
+
+        Raises:
+            StageError, TrustError: outputs or inputs are not as declared.
+        """
         self._directory.check_inputs(store)
-        return collect(self.order, self._directory, store, self._redactor)
+        collected = collect(self.order, self._directory, store, self._redactor)
+        self._directory.drop_checkpoint()
+        order = self.order
+        return Record(
+            key=order.key,
+            recipe=order.recipe,
+            stage=order.stage,
+            outputs=collected.outputs,
+            metrics=collected.metrics,
+            platform=order.platform,
+            packages=self._environment.packages if self._environment is not None else {},
+            started=self._started,
+            seconds=round(self.seconds, 3),
+        )
 
     # The process
 
@@ -159,21 +176,6 @@ class Sandbox:
 
     # What came of it
 
-    def record(self, collected: Collected) -> Record:
-        """What the attempt that succeeded made."""
-        order = self.order
-        return Record(
-            key=order.key,
-            recipe=order.recipe,
-            stage=order.stage,
-            outputs=collected.outputs,
-            metrics=collected.metrics,
-            platform=order.platform,
-            packages=self._environment.packages if self._environment is not None else {},
-            started=self._started,
-            seconds=round(self.seconds, 3),
-        )
-
     def why(self, code: int) -> str:
         """Why the attempt failed, in one clause."""
         if self.timed_out:
@@ -206,10 +208,6 @@ class Sandbox:
     def save_checkpoint(self) -> None:
         """Keep the checkpoint for another attempt, of this run or a later one."""
         self._directory.save_checkpoint()
-
-    def drop_checkpoint(self) -> None:
-        """Forget the checkpoint: the stage has succeeded."""
-        self._directory.drop_checkpoint()
 
     def leave(self) -> None:
         """Remove its directory and let others have the key."""

@@ -27,7 +27,9 @@ class Workshop:
         self.work_tree.mkdir(parents=True, exist_ok=True)
         self.store = LocalStore(str(self.state / "store"))
         self.lines: list[tuple[str, str]] = []
-        self.environ: dict[str, str] = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+        tmp = root / "tmp"
+        tmp.mkdir(exist_ok=True)
+        self.environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "TMPDIR": str(tmp)}
         self.known = Known()
 
     def given(self, inside: str, data: bytes | str, *, copy: bool = True) -> OrderInput:

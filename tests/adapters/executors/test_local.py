@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from ciml.core.errors import IntegrityError
+from ciml.core.errors import IntegrityError, ServiceError
 from ciml.core.forgotten import Known
 from ciml.core.ids import RepoPath
 from ciml.core.order import OrderEnvironment, OrderInput
@@ -212,6 +213,23 @@ def test_corrupt_input_is_no_failure_of_the_stage(workshop: Workshop) -> None:
     executor.stop()
 
     assert set(outcomes) == {IntegrityError, Ran}
+    assert workshop.left_behind() == []
+
+
+def test_store_that_fails_is_no_failure_of_the_stage(workshop: Workshop) -> None:
+    """A store that cannot take the result is the machine's error; the next order can still be carried out."""
+    order = workshop.order("rm -rf $BLOCKED; touch $BLOCKED; echo new > out", outputs=("out",))
+    executor = workshop.executor()
+    workshop.store.put_bytes(b"begin")
+    digest = hashlib.sha256(b"new\n").hexdigest()
+    blocked = workshop.object(digest).parent
+    executor.start(structs.replace(order, env={"BLOCKED": str(blocked)}))
+
+    with pytest.raises(ServiceError):
+        executor.wait()
+    executor.start(workshop.order("true", stage="next"))
+    assert isinstance(executor.wait()[1], Ran)
+    executor.stop()
     assert workshop.left_behind() == []
 
 
