@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -114,6 +115,33 @@ def test_c070_the_same_content_has_the_same_id_before_and_after_the_commit(
     assert after.dirty == frozenset()
     assert all_entries(after) == before
     assert before[RepoPath("")].oid == repo.git("rev-parse", "HEAD^{tree}")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_edits_have_the_ids_of_the_commit_that_follows(repo: RepoBuilder, look: Open, seed: int) -> None:
+    """Written, deleted, staged or left untracked: files and folders are what `git commit -a` makes of them."""
+    chance = random.Random(seed)
+    names = [f"{folder}{name}" for folder in ("", "a/", "a/b/", "a/b/c/", "a.b/", "a-b/") for name in "xyz"]
+    modes = (FILE, EXECUTABLE, LINK)
+    repo.commit(dict.fromkeys(chance.sample(names, 9), "x"))
+    for _ in range(3):
+        edits = {name: chance.choice(["x", "yy", None]) for name in chance.sample(names, 9)}
+        repo.write(edits, modes={name: chance.choice(modes) for name in edits})
+        repo.stage(*chance.sample(names, 3))
+        tree = look(repo)
+        before, dirty = all_entries(tree), bool(tree.dirty)
+        repo.git("add", "-u")
+        assert dirty == bool(repo.git("status", "--porcelain", "-uno"))
+        repo.commit({})
+        assert all_entries(look(repo)) == before
+
+
+def test_a_file_that_cannot_be_turned_into_gits_form_is_dirty(repo: RepoBuilder, look: Open) -> None:
+    """An encoding that the bytes do not have is no reason to stop."""
+    repo.commit({"a.txt": "x"})
+    repo.commit({".gitattributes": "a.txt working-tree-encoding=UTF-16\n"})
+    repo.write({"a.txt": b"\xff"})
+    assert look(repo).dirty == {"a.txt"}
 
 
 def test_before_the_first_commit_everything_tracked_is_dirty(repo: RepoBuilder, look: Open) -> None:

@@ -155,15 +155,18 @@ class WorkTree:
         files = {path: entry for path, entry in doubtful.items() if entry.mode in (FILE, EXECUTABLE)}
         if not files:
             return []
-        plain = [path for path in files if "\n" not in path and not path.startswith('"')]
-        listed = self._git.run("hash-object", "--stdin-paths", data=b"".join(encoded(path) + b"\n" for path in plain))
-        as_git = dict(zip(plain, listed.decode().split(), strict=True))
+        as_git = self._as_git([path for path in files if "\n" not in path and not path.startswith('"')])
         small = {oid for oid, size in self._objects.sizes(e.oid for e in files.values()).items() if size < lfs.LONGEST}
         return [
             path
             for path, entry in files.items()
             if as_git.get(path) == entry.oid or (entry.oid in small and self._is_lfs(path, entry))
         ]
+
+    def _as_git(self, paths: Sequence[RepoPath]) -> dict[RepoPath, str]:
+        """The object id that Git would give each file, line ends and encodings turned; none where one cannot be."""
+        answer = self._git.ask("hash-object", "--stdin-paths", data=b"".join(encoded(path) + b"\n" for path in paths))
+        return {} if answer.code else dict(zip(paths, answer.out.decode().split(), strict=True))
 
     def _is_lfs(self, path: RepoPath, entry: TreeEntry) -> bool:
         wanted = lfs.pointer(self._objects.blob(entry.oid))
