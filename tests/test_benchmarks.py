@@ -97,7 +97,7 @@ def test_the_table_and_its_summary() -> None:
 
     assert "1/100" in table.text(rows)
     assert "<= 1/80" in table.text(rows)
-    assert table.summary(rows).splitlines() == ["1 of 2 goals reached.", "  P3 v against doit (MISSED)"]
+    assert table.summary(rows).splitlines() == ["1 of 2 goals reached.", "  P3 v: ciml beside doit, MISSED"]
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)

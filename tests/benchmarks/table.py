@@ -51,7 +51,7 @@ def memory(case: str, work: str, ciml: Measurement, *, limit_mb: float) -> Row:
 def timed(measurement: Measurement) -> str:
     """The command, its median and the number of runs, or what went wrong."""
     if measurement.problem:
-        return f"{measurement.label}: {measurement.problem}"
+        return f"{measurement.label}: {measurement.problem:.40}"
     return f"{measurement.label} {measurement.seconds:.3f} s ({len(measurement.samples)})"
 
 
@@ -73,8 +73,14 @@ def summary(rows: Sequence[Row]) -> str:
     """How many goals were reached, and which were not."""
     judged = [row for row in rows if row.goal is not None]
     reached = [row for row in judged if row.verdict == "reached"]
-    others = [f"{row.case} {row.work} against {row.against} ({row.verdict})" for row in judged if row not in reached]
+    others = [_sentence(row) for row in judged if row not in reached]
     return "\n  ".join([f"{len(reached)} of {len(judged)} goals reached.", *others])
+
+
+def _sentence(row: Row) -> str:
+    if row.problem:
+        return f"{row.case} {row.work}: {row.ciml} beside {row.against}, {row.verdict}: {row.problem}"
+    return f"{row.case} {row.work}: {row.ciml} beside {row.against}, {row.verdict}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
