@@ -404,12 +404,35 @@ def test_the_champions_metric_is_that_of_the_candidates_stage() -> None:
     old = msgspec.structs.replace(
         champion(), metrics={TRAIN: Metrics(values={"auc": 0.99}), EVALUATE: Metrics(values={"auc": 0.7})}
     )
-    _, finding = judged("auc > champion.auc", candidate({"auc": 0.8}), old)
+    new = candidate({"auc": 0.8})
+    new = msgspec.structs.replace(new, metrics={TRAIN: Metrics(values={"loss": 0.1}), **new.metrics})
+    _, finding = judged("auc > champion.auc", new, old)
     assert (finding.passed, finding.right) == (True, 0.7)
     new = msgspec.structs.replace(candidate(), metrics={StageName("score"): Metrics(values={"auc": 0.8})})
     new = msgspec.structs.replace(new, writers=(StageName("score"),))
     _, finding = judged("auc > champion.auc", new, old)
     assert "auc is written by train and by evaluate" in finding.detail
+
+
+def test_a_champions_metric_of_two_stages_is_ambiguous() -> None:
+    """Where the candidate's metric has no single stage, two stages of the champion are not chosen among."""
+    both = {TRAIN: Metrics(values={"auc": 0.99}), EVALUATE: Metrics(values={"auc": 0.7})}
+    new = msgspec.structs.replace(candidate(), metrics=both)
+    _, finding = judged("champion.auc > 0.5", new, msgspec.structs.replace(champion(), metrics=both))
+    assert "auc is written by train and by evaluate" in finding.detail
+
+
+@pytest.mark.parametrize("within", [-0.1, math.nan, math.inf])
+def test_a_tolerance_that_is_none_fails(within: float) -> None:
+    """A negative or infinite tolerance passes nothing, however good the candidate."""
+    check = ToleranceCheck(metric="auc", within=within)
+    assert not judged(check, candidate({"auc": 0.9}), champion({"auc": 0.1}))[1].passed
+
+
+@pytest.mark.parametrize("by", [math.nan, math.inf, -math.inf])
+def test_an_amount_that_is_none_fails(by: float) -> None:
+    """A candidate cannot be better by infinity, or by less than all."""
+    assert not judged(PointCheck(metric="auc", by=by), candidate({"auc": 0.9}), champion({"auc": 0.1}))[1].passed
 
 
 def test_details_say_what_the_names_stand_for() -> None:

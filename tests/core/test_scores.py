@@ -140,9 +140,11 @@ def test_every_metric_of_labels_and_predictions() -> None:
 
 def test_a_probability_of_one_half_speaks_for_zero() -> None:
     """The cut is above one half, as argmax over (1 - p, p) has it."""
-    half = predictions([0.5, 0.5] * 20, LABELS)
-    right = predictions([0.6, 0.4] * 20, LABELS)
-    assert compared("accuracy", right, half).champion == 0.5
+    labels = [1, 1, 1, 0] * 10
+    half = predictions([0.5] * 40, labels)
+    right = predictions([0.6, 0.51, 0.6, 0.4] * 10, labels)
+    found = compared("accuracy", right, half)
+    assert (found.candidate, found.champion) == (1, 0.25)
 
 
 def test_classes_are_compared_as_numbers_or_texts() -> None:
