@@ -168,7 +168,7 @@ def kill_marked(marks: Collection[str]) -> int:
     Args:
         marks: what the processes' marks begin with.
     """
-    wanted = tuple(f"{MARK}={mark}".encode() for mark in marks)
+    wanted = tuple(mark.encode() for mark in marks)
     killed: set[int] = set()
     # What is being started while we look is seen the next time; a fork bomb ends the loop at 50.
     for _ in range(50):
@@ -191,7 +191,8 @@ def _marked(wanted: tuple[bytes, ...]) -> set[int]:
         if name.isdigit() and int(name) != me:
             try:
                 with open(f"/proc/{name}/environ", "rb", buffering=0) as file:
-                    if any(variable.startswith(wanted) for variable in file.read().split(b"\0")):
+                    mark = (b"\0" + file.read()).partition(f"\0{MARK}=".encode())[2]
+                    if mark.startswith(wanted):
                         found.add(int(name))
             except OSError:
                 continue  # gone, or another user's
