@@ -49,18 +49,6 @@ class CompiledPipeline(Value, frozen=True, kw_only=True, array_like=True):
     pipeline: Pipeline
 
 
-class Receipt(Value, frozen=True, kw_only=True, array_like=True):
-    """The answer of a call that found nothing to do, and all it depended on."""
-
-    head: str
-    watched: dict[str, Signature]
-    """Absolute path -> signature, for the configuration, Git's index and every output."""
-    text: str
-    document: bytes
-    """What `--json` prints."""
-    code: int
-
-
 class Index:
     """The memory of one repository.
 
@@ -139,16 +127,6 @@ class Index:
             for below, before in placed.signatures if placed else ():
                 watched[f"{path}/{below}" if below else path] = before
         return watched
-
-    # The answer of a call with nothing to do.
-
-    def receipt(self, name: Digest) -> Receipt | None:
-        """The answer that was kept under this name."""
-        return self._load(f"{self._tree}/{name}", Receipt)
-
-    def keep_receipt(self, name: Digest, receipt: Receipt) -> None:
-        """Remember an answer."""
-        self._save(f"{self._tree}/{name}", receipt)
 
     def flush(self) -> None:
         """Write what was added."""

@@ -16,7 +16,7 @@ from ciml.core.ids import ModelName, StageName
 from ciml.core.ledger import LedgerState
 from ciml.core.pipeline import Model
 from ciml.core.plan import Decision, Graph, State
-from ciml.core.results import StageResult
+from ciml.core.results import Skipped, StageResult
 from ciml.core.value import Value
 
 
@@ -42,6 +42,11 @@ class Performance(Value, frozen=True, kw_only=True):
     def results(self) -> Mapping[StageName, StageResult]:
         """Every stage that took part, in the graph's order."""
         return self.outcome.results
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything was in place, so that nothing was done."""
+        return all(isinstance(result, Skipped) for result in self.results.values())
 
 
 class _Remembering:

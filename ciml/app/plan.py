@@ -61,28 +61,23 @@ def prepare(project: Project, *, base: str | None = None) -> Prepared:
     )
 
 
-def plan(project: Project, *, base: str | None = None, targets: Sequence[StageName] = (), force: bool = False) -> Plan:
-    """What changed since the base, and what would be done about it.
+def plan(project: Project, prepared: Prepared, *, targets: Sequence[StageName] = (), force: bool = False) -> Plan:
+    """What changed since the base, and what would be done about it; nothing is written, nothing is run.
 
     Args:
-        project: what to plan; nothing is written, nothing is run.
-        base: as in `prepare`.
+        project: what is planned.
+        prepared: its graph and what differs from the base.
         targets: plan these stages and what they need; all when empty.
-        force: run the targets, or everything, although there are records.
+        force: plan as if the targets, or everything, had no records.
 
     Raises:
         UsageError: a target is no stage.
     """
-    prepared = prepare(project, base=base)
     wanted = wanted_stages(prepared.graph, targets)
     forced = frozenset(targets or wanted) if force else frozenset()
     stages = plan_stages(prepared.graph, prepared.evidence, why=prepared.reasons.why, wanted=wanted, force=forced)
     return Plan(
-        base=prepared.base,
-        head=project.tree.commit,
-        dirty=prepared.dirty,
-        changes=prepared.changes,
-        stages=stages,
+        base=prepared.base, head=project.tree.commit, dirty=prepared.dirty, changes=prepared.changes, stages=stages
     )
 
 

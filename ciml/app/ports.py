@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from ciml.core.ids import CommitSha, Digest, RepoPath
+from ciml.core.ids import CommitSha, Digest, ModelName, RepoPath
+from ciml.core.ledger import LedgerState
+from ciml.core.lineage import Commit, RunTrace
 from ciml.core.order import WorkOrder
+from ciml.core.registry import NewVersion, Row, TrackedRun
 from ciml.core.results import Miss, Output, Record, StageResult
 from ciml.core.tree import TreeEntry
 
@@ -47,6 +50,13 @@ class Tree(Protocol):
         """
         ...
 
+    def locate(self, entry: TreeEntry) -> str | None:
+        """The absolute path of a large file that holds the bytes `fetch` would give.
+
+        None where there is none, or where the file is small enough to be held in memory.
+        """
+        ...
+
 
 class Store(Protocol):
     """Content-addressed bytes and the records of what made them."""
@@ -68,6 +78,10 @@ class Store(Protocol):
 
         `link=True` allows a read-only hard link for a large file; else reflink or copy.
         """
+        ...
+
+    def part(self, output: Output, inside: str) -> Output | None:
+        """What lies at `inside` in a directory, as an output of its own; None where nothing does."""
         ...
 
     def holds(self, digest: Digest) -> bool:
@@ -104,4 +118,91 @@ class Executor(Protocol):
 
     def stop(self) -> None:
         """End what still runs, processes and all, leaving nothing half-done."""
+        ...
+
+
+class Journal(Protocol):
+    """The runs of this clone."""
+
+    def runs(self) -> Iterator[RunTrace]:
+        """What is recorded of each run, from new to old."""
+        ...
+
+
+class VersionTraces(Protocol):
+    """What a registry keeps with each version."""
+
+    def trace(self, model: ModelName, version: int) -> RunTrace | None:
+        """The version's `ciml/lineage.json`, None where it has none."""
+        ...
+
+
+class Commits(Protocol):
+    """Git's history."""
+
+    def resolve(self, rev: str) -> CommitSha:
+        """The commit that a revision names; ConfigurationError or RepositoryError where it names none."""
+        ...
+
+    def log(self, head: CommitSha, limit: int) -> Sequence[Commit]:
+        """The last commits up to `head`, the youngest first."""
+        ...
+
+
+class Ledger(Protocol):
+    """The append-only history of one model."""
+
+    def read(self) -> LedgerState:
+        """What it says now, asked of its source and checked as a chain."""
+        ...
+
+    def append(self, after: LedgerState, entries: Sequence[bytes]) -> None:
+        """Try to put entries on top of the state that was read, all or none; whether it worked, `read` tells."""
+        ...
+
+
+class Registry(Protocol):
+    """Where people and services find versions. It is told what to show; it is evidence of nothing."""
+
+    identity: str
+    """What a ledger calls it."""
+
+    def rows(self, model: ModelName, recipe: Digest) -> Sequence[Row]:
+        """All versions that were ever asked for on behalf of a recipe, lowest first."""
+        ...
+
+    def row(self, model: ModelName, version: int) -> Row | None:
+        """A version, or None where there is none (any more)."""
+        ...
+
+    def create(self, new: NewVersion, store: Store) -> Row | None:
+        """The new, tentative row; None when it is not known whether there is one. Its files have arrived, verified."""
+        ...
+
+    def verifies(self, row: Row, artifact: Output) -> bool:
+        """Whether every byte of the row's files is what it should be."""
+        ...
+
+    def fetch(self, row: Row, artifact: Output, target: str) -> None:
+        """Bring a version's files to `target`, verified."""
+        ...
+
+    def confirm(self, row: Row) -> None:
+        """Show people that the row is a registered version."""
+        ...
+
+    def discard(self, row: Row, *, keep: Row) -> None:
+        """Remove a row that no record names; `keep` is the one that the record names."""
+        ...
+
+    def aliases(self, model: ModelName) -> Mapping[str, int]:
+        """Alias -> version, as people see them now."""
+        ...
+
+    def set_alias(self, model: ModelName, alias: str, version: int) -> None:
+        """Show people a version under a name."""
+        ...
+
+    def log(self, run: TrackedRun) -> str:
+        """The id of a run that shows this outcome, without a version; one for each key."""
         ...

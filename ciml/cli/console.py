@@ -42,6 +42,10 @@ class Console:
     def __init__(self, invocation: Invocation) -> None:
         self._json = invocation.json
         self._verbosity = invocation.verbosity
+        self.out = ""
+        """What went to stdout so far, without colours."""
+        self.error = ""
+        """What went to stderr so far, without colours."""
 
     @property
     def verbose(self) -> bool:
@@ -51,21 +55,28 @@ class Console:
     def line(self, text: str = "") -> None:
         """A line of the answer."""
         if self._verbosity >= 0:
-            click.echo(text, err=self._json)
+            self._write(text, err=self._json)
 
     def detail(self, text: str) -> None:
         """A line for those who asked with `-v`."""
         if self._verbosity > 0:
-            click.echo(text, err=True)
+            self._write(text, err=True)
 
     def warn(self, text: str) -> None:
         """A warning: never lost, whatever `-q` says."""
-        click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)
+        self._write(f"{click.style('warning:', fg='yellow')} {text}", err=True)
 
     def document(self, document: object) -> None:
         """The one JSON document, when `--json` asks for it."""
         if self._json:
-            click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+            self._write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode(), err=False)
+
+    def _write(self, text: str, *, err: bool) -> None:
+        click.echo(text, err=err)
+        if err:
+            self.error += f"{click.unstyle(text)}\n"
+        else:
+            self.out += f"{click.unstyle(text)}\n"
 
     def columns(self, rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None) -> None:
         """Rows with aligned columns; a known word is coloured on a terminal."""

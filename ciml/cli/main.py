@@ -1,107 +1,48 @@
-"""The `ciml` command: finds the command, and turns errors into text and exit codes.
+"""The `ciml` script: runs a command, and turns errors into text and exit codes.
 
-A command's module is imported when the command is called and not before: start-up time is a
-feature, and `ciml --help` needs none of them.
+What it imports itself is little: a call that finds nothing to do is answered by `ciml.cli.quick`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-import click
+from ciml.cli import quick
 
-from ciml import __version__
-from ciml.cli.invocation import Invocation
-from ciml.core.errors import CimlError, ExitCode
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-COMMANDS = {
-    "init": "Write ciml.yaml and a small working project.",
-    "validate": "Check ciml.yaml and the manifests.",
-    "plan": "Show what changed and which stages would run, with the reason for each.",
-    "run": "Run what is not up to date, in parallel, and judge the models.",
-    "gate": "Judge again what this commit's recipe made.",
-    "register": "Register what passed the gate and promote it; runs no stage.",
-    "promote": "Make a registered version the champion.",
-    "rollback": "Make an earlier champion the champion again.",
-    "status": "Show what is champion, from which commit, since when, and any drift.",
-    "explain": "Show the parts of a stage's keys, and which differ from the last run.",
-    "lineage": "Show what made a version, a file or a commit, and what was made from it.",
-    "log": "Show commits with their model versions, metrics and verdicts.",
-    "exec": "Run one stage from a work order.",
-    "store": "Show, verify and collect the content store.",
-    "demo": "Build a real repository in a temporary place and walk it.",
-    "doctor": "Check what is missing here.",
-    "schema": "Print the JSON Schema of ciml.yaml.",
-}
-"""Every command with its one line of help, in the order of a day's work."""
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are modules of `ciml.cli.commands`, imported when called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the order of a day's work."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = import_module(f"ciml.cli.commands.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        command.short_help = COMMANDS[cmd_name]
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the arguments name, or a usage error with the nearest name."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            if near:
-                raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx) from error
-            raise
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-C", "directory", metavar="DIR", default=".", help="Run as if started in DIR.")
-@click.option("--profile", metavar="NAME", help="Use this profile of ciml.yaml.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, all else on stderr.")
-@click.option("-v", "--verbose", count=True, help="Say more.")
-@click.option("-q", "--quiet", count=True, help="Say less.")
-@click.version_option(__version__, message="ciml %(version)s")
-@click.pass_context
-def cli(ctx: click.Context, directory: str, profile: str | None, as_json: bool, verbose: int, quiet: int) -> None:
-    """A Git repository as the control plane of a machine-learning model."""
-    ctx.obj = Invocation(
-        directory=os.path.abspath(directory),
-        profile=profile,
-        json=as_json,
-        verbosity=verbose - quiet,
-        environ=dict(os.environ),
-    )
+    from ciml.core.errors import CimlError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ciml and return its exit code; never raises for what a user can cause."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         # A path need not be UTF-8, and a terminal need not be either.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        code = cli.main(args=arguments, prog_name="ciml", standalone_mode=False)
+        answered = quick.answer(given, os.environ, os.getcwd())
+        code = answered if answered is not None else _command(given)
         sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone (`ciml log | head`); Python must not complain while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    return code
+
+
+def _command(arguments: list[str]) -> int:
+    """Run one command, whatever it takes."""
+    import click
+
+    from ciml.cli.group import cli
+    from ciml.core.errors import CimlError, ExitCode
+
+    try:
+        code = cli.main(args=arguments, prog_name="ciml", standalone_mode=False)
         return int(code or 0)
     except CimlError as error:
         return _tell(error)
@@ -114,9 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("interrupted\n")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone (`ciml log | head`); Python must not complain while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
+        raise
     except Exception as error:
         from ciml.cli.bug import report
 

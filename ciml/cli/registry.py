@@ -33,11 +33,16 @@ class Registries:
         """Whether others use the registry too; the embedded one is this clone's alone."""
         return self.uri is not None
 
+    @property
+    def local(self) -> bool:
+        """Whether the ledgers are branches of this clone alone."""
+        return not (self.shared and self._place.repository.remote_url())
+
     def ledger(self, model: ModelName) -> GitLedger:
         """A model's ledger: on `origin` for a shared registry, a local branch otherwise."""
         if model not in self._ledgers:
             git = self._place.repository.git
-            remote = "origin" if self.shared and self._place.repository.remote_url() else None
+            remote = None if self.local else "origin"
             self._ledgers[model] = GitLedger(model, git, remote=remote, memory=f"{self._place.state}/index/ledgers")
         return self._ledgers[model]
 

@@ -170,14 +170,20 @@ def show_verdict(judged: Judged, console: Console) -> None:
     again = " (recorded: nothing was judged again)" if judged.recorded else ""
     console.line()
     console.line(f"{verdict.model}: {verdict.status} – {verdict.reason}{again}")
-    console.columns(
-        [(row.mark, row.check, row.left, row.right, row.detail) for row in verdicts.rows(verdict)],
-        header=("", "check", "this model", "against", ""),
-    )
+    if verdict.findings:
+        _show_findings(judged, console)
     for note in verdict.notes:
         console.line(f"note: {note}")
     if verdict.hint:
         console.line(f"hint: {verdict.hint}")
+
+
+def _show_findings(judged: Judged, console: Console) -> None:
+    verdict = judged.verdict
+    console.columns(
+        [(row.mark, row.check, row.left, row.right, row.detail) for row in verdicts.rows(verdict)],
+        header=("", "check", "this model", "against", ""),
+    )
 
 
 def document(head: CommitSha | None, made: Performance, versions: Mapping[str, int]) -> dict[str, object]:

@@ -154,10 +154,3 @@ def last_commit(place: Place) -> CommitSha | None:
 def journal(place: Place) -> RunJournal:
     """The runs of this clone."""
     return RunJournal(f"{place.state}/runs", work_tree=place.root or place.repository.git_dir)
-
-
-@contextmanager
-def open_project(invocation: Invocation, params: Mapping[str, str], *, head: str | None = None) -> Iterator[Project]:
-    """A project, closed at the end."""
-    with open_place(invocation) as place:
-        yield project_at(place, invocation, params, head=head)

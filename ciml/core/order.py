@@ -11,6 +11,9 @@ from ciml.core.pipeline import ParamValue, Place, Resources, Retry
 from ciml.core.value import Value
 
 
+FORMAT = "ciml/order/1"
+
+
 class OrderInput(Value, frozen=True, kw_only=True):
     """Bytes that must be in the stage's directory before it starts."""
 
@@ -37,7 +40,7 @@ class OrderEnvironment(Value, frozen=True, kw_only=True):
 class WorkOrder(Value, frozen=True, kw_only=True):
     """One stage, ready to run."""
 
-    format: str = "ciml/order/1"
+    format: str = FORMAT
     stage: StageName
     recipe: Digest
     key: Digest
@@ -66,5 +69,7 @@ class WorkOrder(Value, frozen=True, kw_only=True):
     retry: Retry = Retry()
     resources: Resources = Resources()
     cache: bool = True
+    fresh: bool = False
+    """Run although there is a record (`--force`); the first record stands all the same."""
     isolated: bool = True
     """When false the stage runs in `work_tree`, and its record serves this run alone."""

@@ -194,7 +194,7 @@ def _by_record(
     state = Known(key=key, record=record)
     if evidence.in_place(stage, record):
         return Decision(action=Action.SKIP, reason="up to date", key=key, state=state)
-    reason = why(stage.name) or "outputs are not in the work tree"
+    reason = why(stage.name) or "its outputs are stored, and not in the work tree"
     return Decision(action=Action.RESTORE, reason=reason, key=key, state=state)
 
 

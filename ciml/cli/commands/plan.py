@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ciml.app.plan import plan
+from ciml.app.plan import plan, prepare
+from ciml.cli import receipt
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation, with_params
-from ciml.cli.wiring import open_project
+from ciml.cli.wiring import open_place, project_at
 from ciml.core.changes import ChangeSet
 from ciml.core.ids import StageName
 from ciml.core.plan import Action, Plan
@@ -33,9 +34,13 @@ def command(
     Needs no data and no checkout: recipes come from Git alone.
     """
     console = Console(invocation)
-    with open_project(invocation, params, head=head) as project:
-        made = plan(project, base=base, targets=[StageName(name) for name in stages], force=force)
-    show(made, console)
+    with open_place(invocation) as place:
+        project = project_at(place, invocation, params, head=head)
+        prepared = prepare(project, base=base)
+        made = plan(project, prepared, targets=[StageName(name) for name in stages], force=force)
+        show(made, console)
+        if made.nothing_to_do and head is None:
+            receipt.keep(place, project, prepared, invocation, console, 0)
     return 0
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import click
 
 from ciml.app.perform import Performance, perform
 from ciml.app.plan import prepare
 from ciml.app.run import Options
+from ciml.cli import receipt
 from ciml.cli.console import Console, Live
 from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.running import Running, show
@@ -17,6 +19,7 @@ from ciml.cli.wiring import open_place, project_at
 from ciml.core.errors import ExitCode
 from ciml.core.ids import StageName
 from ciml.core.results import Failed
+from ciml.core.verdict import Status
 
 
 @click.command("run")
@@ -51,20 +54,26 @@ def command(
         with Live(console, len(prepared.graph.order)) as live:
             made = perform(project, prepared, run.means(live), options)
         run.record(made)
-        versions = run.registries.versions(made.judged)
-    show(project.tree.commit, made, versions, console)
-    return exit_code(made)
+        show(project.tree.commit, made, run.registries.versions(made.judged), console)
+        code = exit_code(made)
+        if made.idle:
+            receipt.keep(place, project, prepared, invocation, console, code)
+    return code
 
 
-def exit_code(made: Performance) -> int:
+def exit_code(made: Performance) -> ExitCode:
     """What the run's outcome means to a shell."""
     failed = [result for result in made.results.values() if isinstance(result, Failed)]
+    if failed:
+        return of_failures(failed)
+    rejected = any(judged.verdict.status is Status.REJECTED and not judged.recorded for judged in made.judged)
+    return ExitCode.REJECTED if rejected else ExitCode.OK
+
+
+def of_failures(failed: Sequence[Failed]) -> ExitCode:
+    """The exit code for stages that failed; the gravest cause decides."""
     if any(result.untrusted for result in failed):
         return ExitCode.TRUST
     if any(result.configuration for result in failed):
         return ExitCode.CONFIGURATION
-    if failed:
-        return ExitCode.STAGE
-    if any(judged.verdict.status == "rejected" and not judged.recorded for judged in made.judged):
-        return ExitCode.REJECTED
-    return ExitCode.OK
+    return ExitCode.STAGE if failed else ExitCode.OK

@@ -1,0 +1,70 @@
+"""What the answer of a call that found nothing to do depends on, file by file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+from ciml.app.plan import Prepared
+from ciml.app.project import Project
+from ciml.cli import quick
+from ciml.cli.console import Console
+from ciml.cli.invocation import Invocation
+from ciml.cli.registry import Registries
+from ciml.cli.wiring import Place
+from ciml.core.changes import CONFIGURATION
+from ciml.core.inputs import DataInput, TrackedInput
+from ciml.core.tree import DIRECTORY
+
+
+def keep(
+    place: Place, project: Project, prepared: Prepared, invocation: Invocation, console: Console, code: int
+) -> None:
+    """Leave a receipt for `ciml.cli.quick`, where the answer depends on this machine's files alone."""
+    registries = Registries(place, project.pipeline, invocation.environ)
+    if place.root is None or not registries.local:
+        return
+    outputs = [f"{place.root}/{output.path}" for stage in project.pipeline.stages.values() for output in stage.outputs]
+    ledgers = [f"{place.repository.common_dir}/refs/heads/ciml/ledger/{model}" for model in project.pipeline.models]
+    quick.keep(
+        sys.argv[1:],
+        os.environ,
+        invocation.directory,
+        watched=[*quick.git_files(invocation.directory), *ledgers, *_inputs(place.root, prepared)],
+        known=place.index.watched(outputs),
+        out=console.out,
+        error=console.error,
+        code=code,
+        now_ns=time.time_ns(),
+    )
+
+
+def _inputs(root: str, prepared: Prepared) -> Iterator[str]:
+    """The configuration, every input, and every folder in which a file may turn up that counts."""
+    pipeline = prepared.graph.pipeline
+    yield f"{root}/{CONFIGURATION}"
+    for file in pipeline.params_files:
+        yield f"{root}/{file}"
+    if pipeline.environment and pipeline.environment.requirements:
+        yield f"{root}/{pipeline.environment.requirements}"
+    folders = {root, f"{root}/src"}
+    for inputs in prepared.graph.inputs.values():
+        for item in inputs:
+            match item:
+                case TrackedInput(mode=mode) if mode == DIRECTORY:
+                    yield from _below(f"{root}/{item.path}")
+                case TrackedInput():
+                    yield f"{root}/{item.path}"
+                    folders.add(os.path.dirname(f"{root}/{item.path}"))
+                case DataInput():
+                    yield f"{root}/{item.manifest}"
+    yield from folders
+
+
+def _below(folder: str) -> Iterator[str]:
+    yield folder
+    for at, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            yield f"{at}/{name}"
