@@ -15,10 +15,10 @@ import msgspec
 
 from ciml.core.errors import IntegrityError
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath, StageName
-from ciml.core.inputs import Input, ProducedInput
+from ciml.core.inputs import DataInput, Input, ProducedInput
 from ciml.core.pipeline import ParamValue
 from ciml.core.results import Cancelled, Failed, Output, Ran, Record, Restored, Skipped, StageResult
-from ciml.core.url import without_secrets
+from ciml.core.url import bare, without_secrets
 from ciml.core.value import Value
 
 FORMAT = "ciml/run/1"
@@ -99,7 +99,7 @@ class RunTrace(Value, frozen=True, kw_only=True):
     """The work tree differed from the commit: then the commit alone does not explain the result."""
     branch: str | None = None
     repository: str = ""
-    """Address of `origin`, bare."""
+    """Address of `origin`; made bare here, whoever fills it in."""
     event: str = "local"
     """`push`, `pull-request`, `schedule`, …, as the CI event says; `local` on a laptop."""
     actor: str = ""
@@ -114,6 +114,10 @@ class RunTrace(Value, frozen=True, kw_only=True):
     requirements: GitOid | None = None
     stages: tuple[StageTrace, ...] = ()
     models: tuple[ModelTrace, ...] = ()
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "repository", bare(self.repository))
+        msgspec.structs.force_setattr(self, "run_url", bare(self.run_url))
 
 
 def run_id(moment: datetime, token: str) -> str:
@@ -151,12 +155,19 @@ def trace(
     return StageTrace(
         name=name,
         recipe=recipe,
-        inputs=tuple(inputs),
+        inputs=tuple(_without_query(item) for item in inputs),
         params=params,
         result=kind,
         reason=without_secrets(reason),
         record=record,
     )
+
+
+def _without_query(item: Input) -> Input:
+    """The input without what a presigned address would let anybody do."""
+    if isinstance(item, DataInput) and item.source is not None:
+        return msgspec.structs.replace(item, source=bare(item.source))
+    return item
 
 
 def of_model(run: RunTrace, name: ModelName) -> RunTrace:

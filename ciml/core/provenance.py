@@ -92,6 +92,27 @@ def claim(run: RunTrace, model: ModelTrace, files: Mapping[str, Digest]) -> Clai
     )
 
 
+def of_run(run: RunTrace, *, builder: str = LOCAL_BUILDER) -> Circumstances:
+    """The circumstances of a run that is restricted to one model.
+
+    Args:
+        run: what was recorded.
+        builder: URI of the workflow and its ref in CI.
+    """
+    records = [stage.record for stage in run.stages if stage.record]
+    packages: dict[str, str] = {}
+    for record in records:
+        packages |= record.packages
+    return Circumstances(
+        builder=builder,
+        run=run.run_url or run.id,
+        started=run.started,
+        ciml=run.ciml,
+        platform=", ".join(dict.fromkeys(record.platform for record in records)),
+        packages=packages,
+    )
+
+
 def statement(claim: Claim, circumstances: Circumstances) -> bytes:
     """The statement as canonical JSON: sorted keys, no white space. Its SHA-256 is `ciml.provenance`."""
     predicate = {"buildDefinition": _definition(claim, circumstances), "runDetails": _details(circumstances)}

@@ -12,10 +12,9 @@ from ciml.core.ancestry import ancestry
 from ciml.core.drawing import as_json
 from ciml.core.errors import IntegrityError
 from ciml.core.history import History
-from ciml.core.ids import RepoPath
 from ciml.core.lineage import RunTrace, decode, encode, makers, moment, of_model, run_id, trace
 from ciml.core.results import Failed
-from tests.story import CHURN, DEEPER, EVALUATE, PREPARE, RUNS, TRAIN, changed, d, file
+from tests.story import CHURN, DATA, DEEPER, EVALUATE, PREPARE, RUNS, TRAIN, changed, d, file
 
 
 def test_a_record_is_read_back_as_it_was() -> None:
@@ -98,11 +97,18 @@ def test_makers_are_found_through_their_outputs() -> None:
     assert makers(RUNS[0].stages, [EVALUATE]) == {PREPARE, TRAIN, EVALUATE}
 
 
-def test_c103_a_reason_loses_the_secrets_of_its_addresses() -> None:
-    """Presigned URL in a message of a stage: the canary signature is absent from the record."""
+def test_c103_a_record_loses_the_secrets_of_its_addresses() -> None:
+    """Presigned URL in a manifest, a message or a remote: the canary signature is absent from the record."""
     failed = Failed(reason="GET https://key:CANARY@b.example/k?X-Amz-Signature=CANARY failed")
-    stage = trace(PREPARE, d("1"), [file("a.py", "1")], {}, failed)
+    assert "CANARY" in str(DATA.source)
+    run = RunTrace(
+        id="x",
+        repository="https://me:CANARY@github.com/acme/churn?t=CANARY",
+        run_url="https://ci.example/1?token=CANARY",
+        stages=(trace(PREPARE, d("1"), [DATA], {}, failed),),
+    )
 
-    assert stage.reason == "GET https://b.example/k failed"
-    assert "CANARY" not in json.dumps(as_json(ancestry(RUNS, History())))
-    assert RepoPath("a.py") in {item.path for item in stage.inputs if not hasattr(item, "stage")}
+    assert run.stages[0].reason == "GET https://b.example/k failed"
+    assert run.repository == "https://github.com/acme/churn"
+    assert b"CANARY" not in encode(run)
+    assert b"CANARY" not in encode(as_json(ancestry(RUNS, History())))

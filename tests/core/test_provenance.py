@@ -16,7 +16,19 @@ from in_toto_attestation.v1.statement import Statement
 
 from ciml.core.errors import IntegrityError
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath
-from ciml.core.provenance import BUILD_TYPE, Circumstances, Claim, circumstances, statement, statement_digest, verify
+from ciml.core.lineage import of_model
+from ciml.core.provenance import (
+    BUILD_TYPE,
+    Circumstances,
+    Claim,
+    circumstances,
+    claim,
+    of_run,
+    statement,
+    statement_digest,
+    verify,
+)
+from tests.story import CHURN, DATA, DEEPER, RUNS, changed
 
 BUILDER = "https://github.com/acme/churn/.github/workflows/ciml.yml@refs/heads/main"
 
@@ -225,3 +237,26 @@ def test_c147_no_mutant_is_accepted() -> None:
 
     outside = {path for path in accepted if not any(path[: len(known)] == known for known in INFORMATIONAL)}
     assert not outside
+
+
+def test_a_recorded_run_makes_a_statement_that_verifies() -> None:
+    """From the record of a run alone: its parameters, data and files are in the claim, no secret is."""
+    run = of_model(RUNS[1], CHURN)
+    files = {"model.skops": Digest("a" * 64), "MLmodel": Digest("b" * 64)}
+    made = claim(run, run.models[0], files)
+    text = statement(made, of_run(run, builder=BUILDER))
+
+    assert made.params == {"train.depth": 5, "train.lr": 0.1}
+    assert made.data == {DATA.path: DATA.digest}
+    assert made.commit == DEEPER.sha
+    assert verify(text, made, builders=[BUILDER]).platform == "linux-x86_64-3.11"
+    assert b"CANARY" not in text
+    Statement.copy_from_pb(ParseDict(json.loads(text), statement_pb2.Statement())).validate()
+
+
+def test_nobody_vouches_without_a_commit_or_without_bytes() -> None:
+    """A run before the first commit, or a model that was not made, has no provenance."""
+    model = msgspec.structs.replace(RUNS[0].models[0], artifact=None)
+    for run, judged in ((changed(RUNS[0], commit=None), RUNS[0].models[0]), (RUNS[0], model)):
+        with pytest.raises(IntegrityError, match="no provenance without"):
+            claim(run, judged, {})
