@@ -20,6 +20,7 @@ from ciml.core.ledger import Extension, LedgerState, extend, fold
 from ciml.core.lineage import CheckLine, Commit, ModelTrace, RunTrace, StageTrace
 from ciml.core.metrics import Metrics
 from ciml.core.results import Output, Record
+from ciml.core.verdict import Status, Verdict
 
 CHURN = ModelName("churn")
 PREPARE, TRAIN, EVALUATE = StageName("prepare"), StageName("train"), StageName("evaluate")
@@ -153,16 +154,29 @@ RUNS = (
 )
 
 
+def _verdict(status: Status, accuracy: float, reason: str) -> Verdict:
+    return Verdict(
+        model=CHURN,
+        status=status,
+        reason=reason,
+        findings=(),
+        notes=(),
+        hint=None,
+        tested=True,
+        metrics={"accuracy": accuracy},
+        champion=None,
+    )
+
+
 def _registered(number: int, at: Commit, accuracy: float, champion: Digest | None) -> list[Entry]:
     judged = Judgement(
         nonce=f"j{number}",
         commit=at.sha,
         key=d(f"77{number}"),
         recipe=d(f"ec{number}"),
-        outcome="accepted",
         policy=d("90"),
-        metrics={"accuracy": accuracy},
         champion=champion,
+        verdict=_verdict(Status.ACCEPTED, accuracy, "all checks hold"),
     )
     registration = Registration(
         nonce=f"r{number}",
@@ -204,10 +218,8 @@ def ledger() -> LedgerState:
         commit=WORDS.sha,
         key=d("773"),
         recipe=d("ec3"),
-        outcome="rejected",
         policy=d("90"),
-        metrics={"accuracy": 0.87},
-        reason="accuracy 0.87 < 0.9",
+        verdict=_verdict(Status.REJECTED, 0.87, "accuracy 0.87 < 0.9"),
     )
     served = [
         Deployment(nonce="d1", commit=FIRST.sha, environment="production", version=1, artifact=d("1e"), ref="v1.0"),

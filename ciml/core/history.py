@@ -99,7 +99,8 @@ def _verdict(state: LedgerState, registration: Registration) -> str:
     judged = state.verdicts.get(registration.verdict) if registration.verdict else None
     if judged is None:
         return ""
-    return f"{judged.outcome}, overridden" if judged.key in state.overridden else judged.outcome
+    outcome = str(judged.verdict.status)
+    return f"{outcome}, overridden" if judged.key in state.overridden else outcome
 
 
 def _deployment(state: LedgerState, entry: Deployment) -> DeploymentLine:
@@ -171,11 +172,12 @@ def log(commits: Sequence[Commit], states: Iterable[LedgerState], runs: Iterable
 def _event(state: LedgerState, entry: Entry) -> LogEvent | None:
     what: Happening
     version: int | None = None
-    verdict = environment = ""
+    verdict = environment = reason = ""
     metrics: dict[str, float] = {}
     match entry:
         case Judgement():
-            what, verdict, metrics = Happening.JUDGED, entry.outcome, entry.metrics
+            what, verdict, metrics = Happening.JUDGED, str(entry.verdict.status), entry.verdict.metrics
+            reason = entry.verdict.reason
         case Registration():
             what, version, metrics = Happening.REGISTERED, entry.version, entry.metrics
         case Adoption():
@@ -185,7 +187,7 @@ def _event(state: LedgerState, entry: Entry) -> LogEvent | None:
         case Rollback():
             what, version = Happening.ROLLED_BACK, entry.version
         case Override():
-            what, verdict = Happening.OVERRIDDEN, entry.outcome
+            what, verdict = Happening.OVERRIDDEN, str(entry.outcome)
         case Deployment():
             what, version, environment = Happening.DEPLOYED, entry.version, entry.environment
         case _:
@@ -199,7 +201,7 @@ def _event(state: LedgerState, entry: Entry) -> LogEvent | None:
         environment=environment,
         by=entry.actor,
         at=entry.at,
-        reason=entry.reason,
+        reason=entry.reason or reason,
     )
 
 
