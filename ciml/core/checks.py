@@ -9,17 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from ciml.core import metrics as measured
-from ciml.core import scores as per_example
 from ciml.core.contest import Candidate, Champion
 from ciml.core.expression import Answer, evaluate, exact, names, param, parse
 from ciml.core.grammar import ExpressionError
 from ciml.core.ids import RepoPath, StageName
 from ciml.core.metrics import Undefined
 from ciml.core.pipeline import Check, ExpressionCheck, PairedCheck, ParamValue, PointCheck, ToleranceCheck
-from ciml.core.scores import Comparison, Scores
 from ciml.core.syntax import (
     COMPARISONS,
     Binary,
@@ -31,6 +29,10 @@ from ciml.core.syntax import (
 )
 from ciml.core.value import Value
 from ciml.core.verdict import Shown, shown
+
+if TYPE_CHECKING:
+    # Imported where a paired check is judged: most gates have none, and random and its like are slow to import.
+    from ciml.core.scores import Comparison, Scores
 
 TOLERANCE_AT_ZERO = 1e-10
 """A share of zero is nothing: beside a champion that scores 0 this much is allowed.
@@ -255,13 +257,17 @@ def _compared(check: PairedCheck, contest: Contest) -> Comparison | Undefined:
     old = _scores(check.scores, contest.rival.scores, "champion")
     if isinstance(old, Undefined):
         return Undefined(reason=f"champion not comparable: {old.reason}")
-    return per_example.compare(check.metric, new, old, level=check.confidence, lower_is_better=check.lower_is_better)
+    from ciml.core.scores import compare
+
+    return compare(check.metric, new, old, level=check.confidence, lower_is_better=check.lower_is_better)
 
 
 def _scores(file: RepoPath, files: Mapping[RepoPath, bytes], side: str) -> Scores | Undefined:
     if file not in files:
         return Undefined(reason=f"the {side} has no {file}")
-    return per_example.parse(files[file], file)
+    from ciml.core.scores import parse as read_scores
+
+    return read_scores(files[file], file)
 
 
 def _beats(metric: str, by: float, contest: Contest, *, lower_is_better: bool) -> Outcome:
