@@ -43,6 +43,35 @@ def _paths(value: dict[str, ParamValue], prefix: str = "") -> Iterator[str]:
             yield prefix + key
 
 
+def dump(file: str, values: Mapping[str, ParamValue]) -> str:
+    """The text of a params file, the same for the same values, which every reader of its format takes alike.
+
+    YAML is written as JSON, whose numbers and quoted texts YAML 1.1 and 1.2 read alike; for YAML 1.1 a
+    number with an exponent needs a point. No library is imported for it: it is done before every stage.
+    """
+    if file.lower().endswith(".toml"):
+        return "".join(f"{_text(key)} = {_dumped(value, ' = ')}\n" for key, value in values.items())
+    return f"{_dumped(dict(values), ': ')}\n"
+
+
+def _dumped(value: ParamValue, colon: str) -> str:
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{_text(key)}{colon}{_dumped(item, colon)}" for key, item in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(_dumped(item, colon) for item in value) + "]"
+        case float():
+            digits, exponent, power = repr(value).partition("e")
+            return digits if not exponent else f"{digits if '.' in digits else f'{digits}.0'}e{power}"
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def _yaml(data: bytes, file: str) -> tuple[ParamValue, Findings]:
     root = compose(data, file=file)
     found = Findings(file, Places(root))
@@ -117,20 +146,3 @@ def _check(value: Any, found: Findings, at: tuple[str | int, ...] = ()) -> None:
             pass
         case _:
             found.add(at, f"{value} is a date or a time, which a parameter cannot be", "write it as text")
-
-
-def dump(path: str, params: Mapping[str, ParamValue]) -> str:
-    """The text of a params file that holds `params`, in the form that its suffix names."""
-    match path.rpartition(".")[2].lower():
-        case "json":
-            import json
-
-            return json.dumps(params, indent=2) + "\n"
-        case "toml":
-            import tomli_w
-
-            return tomli_w.dumps(params)
-        case _:
-            import yaml
-
-            return yaml.safe_dump(dict(params), sort_keys=False, allow_unicode=True)

@@ -15,9 +15,11 @@ from typing import Any, TypeVar, cast
 
 from msgspec import inspect
 
-from ciml.adapters.yaml import AmbiguousNumberError, Mapping, Node, Scalar, Sequence, plain, scalar
+from ciml.adapters.core_schema import AmbiguousNumberError
+from ciml.adapters.mistakes import BAD, Mistake, Mistakes, mistaken, truth_hint
+from ciml.adapters.yaml import Mapping, Node, Scalar, Sequence, plain, scalar
 from ciml.core.errors import Problem
-from ciml.core.findings import Findings, suggestion
+from ciml.core.findings import MAX_PROBLEMS, Findings, suggestion
 from ciml.core.value import Value
 
 MAX_SUGGESTIONS = 100
@@ -26,26 +28,7 @@ MAX_SUGGESTIONS = 100
 T = TypeVar("T")
 
 
-class _Mistake:
-    """A problem on its way up: every container on the way puts its key in front."""
-
-    __slots__ = ("hint", "message", "node", "path", "unknown_key")
-
-    def __init__(self, node: Node, message: str, hint: str | None = None, *, unknown_key: bool = False) -> None:
-        self.node = node
-        self.message = message
-        self.hint = hint
-        self.path: list[str] = []
-        self.unknown_key = unknown_key
-
-
-class _Bad:
-    """What a reader returns when it has noted why there is no value."""
-
-
-_BAD = _Bad()
-_Mistakes = list[_Mistake]
-_Read = Callable[[Node, _Mistakes], Any]
+_Read = Callable[[Node, Mistakes], Any]
 
 
 class _Reader(Value, frozen=True, kw_only=True):
@@ -70,7 +53,7 @@ def read(node: Node, type_: type[T], *, file: str) -> tuple[T | None, list[Probl
         The value (None where there is none), the problems in the order of the file, and True where they
         are unknown keys at most: then the value is all that was meant otherwise.
     """
-    mistakes: _Mistakes = []
+    mistakes: Mistakes = []
     value = _reader_of(cast("Hashable", type_)).read(node, mistakes)
     problems = [
         Problem(
@@ -81,9 +64,9 @@ def read(node: Node, type_: type[T], *, file: str) -> tuple[T | None, list[Probl
             key=".".join(reversed(mistake.path)) or None,
             hint=mistake.hint,
         )
-        for mistake in mistakes
+        for mistake in mistakes[:MAX_PROBLEMS]
     ]
-    return None if value is _BAD else value, problems, all(mistake.unknown_key for mistake in mistakes)
+    return None if value is BAD else value, problems, all(mistake.unknown_key for mistake in mistakes)
 
 
 @cache
@@ -118,25 +101,7 @@ def _reader(info: inspect.Type, title: str | None = None, placeholders: bool = F
     raise TypeError(f"ciml.yaml has no values of type {info}")
 
 
-def _found(node: Node) -> str:
-    match node:
-        case Mapping():
-            return "a mapping"
-        case Sequence():
-            return "a list"
-        case Scalar():
-            if node.plain and node.text in ("", "~", "null"):
-                return "nothing"
-            text = node.text if len(node.text) <= 60 else f"{node.text[:60]}…"
-            return text if node.plain else f"'{text}'"
-
-
-def _mistake(node: Node, mistakes: _Mistakes, wanted: str, hint: str | None = None) -> _Bad:
-    mistakes.append(_Mistake(node, f"expected {wanted}, found {_found(node)}", hint))
-    return _BAD
-
-
-def _inward(child: _Reader, node: Node, key: str, mistakes: _Mistakes) -> Any:
+def _inward(child: _Reader, node: Node, key: str, mistakes: Mistakes) -> Any:
     """A part's value; its mistakes get the part's key in front."""
     before = len(mistakes)
     value = child.read(node, mistakes)
@@ -151,9 +116,9 @@ def _struct(info: inspect.StructType) -> _Reader:
     required = [field.encode_name for field in info.fields if field.required]
     make = info.cls
 
-    def read(node: Node, mistakes: _Mistakes) -> Any:
+    def read(node: Node, mistakes: Mistakes) -> Any:
         if not isinstance(node, Mapping):
-            return _mistake(node, mistakes, "a mapping", f"its keys are {_listed(fields)}")
+            return mistaken(node, mistakes, "a mapping", f"its keys are {_listed(fields)}")
         values = {}
         for key, child in node.items.items():
             field = fields.get(key)
@@ -161,15 +126,15 @@ def _struct(info: inspect.StructType) -> _Reader:
                 mistakes.append(_unknown(key, node, fields, suggest=len(mistakes) < MAX_SUGGESTIONS))
                 continue
             value = _inward(field[1], child, key, mistakes)
-            if value is not _BAD:
+            if value is not BAD:
                 values[field[0]] = value
         whole = True
         for key in required:
             if fields[key][0] not in values:
                 whole = False
                 if key not in node.items:
-                    mistakes.append(_Mistake(node, f"needs the key '{key}'", f"add `{key}:`"))
-        return make(**values) if whole else _BAD
+                    mistakes.append(Mistake(node, f"needs the key '{key}'", f"add `{key}:`"))
+        return make(**values) if whole else BAD
 
     return _Reader(read=read, wanted=f"a mapping with {_listed(fields)}", kind="mapping")
 
@@ -178,9 +143,9 @@ def _listed(keys: Items[str, object]) -> str:
     return ", ".join(keys)
 
 
-def _unknown(key: str, node: Mapping, fields: Items[str, object], *, suggest: bool) -> _Mistake:
+def _unknown(key: str, node: Mapping, fields: Items[str, object], *, suggest: bool) -> Mistake:
     hint = suggestion(key, fields) if suggest else None
-    mistake = _Mistake(
+    mistake = Mistake(
         node.keys[key],
         f"unknown key '{key}'" + (f"; {hint}" if hint else ""),
         None if hint else f"keys here are {_listed(fields)}",
@@ -193,11 +158,11 @@ def _unknown(key: str, node: Mapping, fields: Items[str, object], *, suggest: bo
 def _dict(info: inspect.DictType) -> _Reader:
     child = _reader(info.value_type)
 
-    def read(node: Node, mistakes: _Mistakes) -> Any:
+    def read(node: Node, mistakes: Mistakes) -> Any:
         if not isinstance(node, Mapping):
-            return _mistake(node, mistakes, "a mapping")
+            return mistaken(node, mistakes, "a mapping")
         values = {key: _inward(child, item, key, mistakes) for key, item in node.items.items()}
-        return {key: value for key, value in values.items() if value is not _BAD}
+        return {key: value for key, value in values.items() if value is not BAD}
 
     return _Reader(read=read, wanted="a mapping", kind="mapping")
 
@@ -207,15 +172,15 @@ def _list(info: inspect.ListType, title: str | None) -> _Reader:
     wanted = title or "a list"
     least = info.min_length or 0
 
-    def read(node: Node, mistakes: _Mistakes) -> Any:
+    def read(node: Node, mistakes: Mistakes) -> Any:
         if not isinstance(node, Sequence):
             hint = f"write [{node.text}]" if isinstance(node, Scalar) and node.text else None
-            return _mistake(node, mistakes, wanted, hint)
+            return mistaken(node, mistakes, wanted, hint)
         if len(node.items) < least:
-            mistakes.append(_Mistake(node, f"expected {wanted}, found an empty one"))
-            return _BAD
+            mistakes.append(Mistake(node, f"expected {wanted}, found an empty one"))
+            return BAD
         values = [_inward(child, item, str(index), mistakes) for index, item in enumerate(node.items)]
-        return [value for value in values if value is not _BAD]
+        return [value for value in values if value is not BAD]
 
     return _Reader(read=read, wanted=wanted, kind="list")
 
@@ -225,29 +190,29 @@ def _text(info: inspect.StrType, title: str | None, placeholders: bool) -> _Read
     wanted = title or "text"
     least = info.min_length or 0
 
-    def read(node: Node, mistakes: _Mistakes) -> Any:
+    def read(node: Node, mistakes: Mistakes) -> Any:
         if not isinstance(node, Scalar) or (node.plain and node.text in ("", "~", "null")):
-            return _mistake(node, mistakes, wanted)
+            return mistaken(node, mistakes, wanted)
         text = node.text
         if len(text) < least or (pattern and not pattern.search(text)):
-            return _mistake(node, mistakes, wanted)
+            return mistaken(node, mistakes, wanted)
         if not placeholders and "${{" in text:
             hint = "they may stand in run, env, inputs, outputs, metrics, plots, gate and when"
-            mistakes.append(_Mistake(node, "no placeholder may stand here", hint))
-            return _BAD
+            mistakes.append(Mistake(node, "no placeholder may stand here", hint))
+            return BAD
         return text
 
     return _Reader(read=read, wanted=wanted, kind="str")
 
 
-def _resolved(node: Node, mistakes: _Mistakes, wanted: str) -> Any:
+def _resolved(node: Node, mistakes: Mistakes, wanted: str) -> Any:
     if not isinstance(node, Scalar):
-        return _mistake(node, mistakes, wanted)
+        return mistaken(node, mistakes, wanted)
     try:
         return scalar(node)
     except AmbiguousNumberError as error:
-        mistakes.append(_Mistake(node, str(error), error.hint))
-        return _BAD
+        mistakes.append(Mistake(node, str(error), error.hint))
+        return BAD
 
 
 def _number(info: inspect.IntType | inspect.FloatType, title: str | None) -> _Reader:
@@ -255,19 +220,19 @@ def _number(info: inspect.IntType | inspect.FloatType, title: str | None) -> _Re
     wanted = title or ("a whole number" if whole else "a number")
     low, high, above, below = info.ge, info.le, info.gt, info.lt
 
-    def read(node: Node, mistakes: _Mistakes) -> Any:
+    def read(node: Node, mistakes: Mistakes) -> Any:
         value = _resolved(node, mistakes, wanted)
-        if value is _BAD:
-            return _BAD
+        if value is BAD:
+            return BAD
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            return _mistake(node, mistakes, wanted, "write it without quotes" if _is_quoted_number(node) else None)
+            return mistaken(node, mistakes, wanted, "write it without quotes" if _is_quoted_number(node) else None)
         if (
             (low is not None and value < low)
             or (high is not None and value > high)
             or (above is not None and value <= above)
             or (below is not None and value >= below)
         ):
-            return _mistake(node, mistakes, wanted)
+            return mistaken(node, mistakes, wanted)
         return value if whole else float(value)
 
     return _Reader(read=read, wanted=wanted, kind="int" if whole else "float")
@@ -283,37 +248,31 @@ def _is_quoted_number(node: Node) -> bool:
 
 
 def _bool() -> _Reader:
-    def read(node: Node, mistakes: _Mistakes) -> Any:
+    def read(node: Node, mistakes: Mistakes) -> Any:
         value = _resolved(node, mistakes, "true or false")
-        if value is _BAD or isinstance(value, bool):
+        if value is BAD or isinstance(value, bool):
             return value
-        return _mistake(node, mistakes, "true or false", _truth(node))
+        return mistaken(node, mistakes, "true or false", truth_hint(node))
 
     return _Reader(read=read, wanted="true or false", kind="bool")
-
-
-def _truth(node: Node) -> str | None:
-    """What to write for a word that is a boolean elsewhere."""
-    word = node.text.lower() if isinstance(node, Scalar) else ""
-    return {"yes": "write true", "on": "write true", "no": "write false", "off": "write false"}.get(word)
 
 
 def _literal(info: inspect.LiteralType) -> _Reader:
     by_text = {str(value): value for value in info.values}
     wanted = f"one of {_listed(by_text)}" if len(by_text) > 1 else next(iter(by_text))
 
-    def read(node: Node, mistakes: _Mistakes) -> Any:
+    def read(node: Node, mistakes: Mistakes) -> Any:
         if isinstance(node, Scalar) and node.text in by_text:
             return by_text[node.text]
-        return _mistake(node, mistakes, wanted, suggestion(node.text, by_text) if isinstance(node, Scalar) else None)
+        return mistaken(node, mistakes, wanted, suggestion(node.text, by_text) if isinstance(node, Scalar) else None)
 
     return _Reader(read=read, wanted=wanted, kind="literal")
 
 
-def _any(node: Node, mistakes: _Mistakes) -> Any:
+def _any(node: Node, mistakes: Mistakes) -> Any:
     found = Findings("")
     value = plain(node, found)
-    mistakes.extend(_Mistake(node, problem.message, problem.hint) for problem in found.problems)
+    mistakes.extend(Mistake(node, problem.message, problem.hint) for problem in found.problems)
     return value
 
 
@@ -325,7 +284,7 @@ def _union(info: inspect.UnionType, placeholders: bool) -> _Reader:
     exact = by_kind.get("int") or numeric
     wanted = " or ".join(dict.fromkeys(option.wanted for option in options))
 
-    def scalar_option(node: Scalar, mistakes: _Mistakes) -> _Reader | None:
+    def scalar_option(node: Scalar, mistakes: Mistakes) -> _Reader | None:
         """The one that fits the text's own type, so that its complaint is the one that helps."""
         if not numeric and "bool" not in by_kind:
             return _text_option(texts, node)
@@ -336,9 +295,9 @@ def _union(info: inspect.UnionType, placeholders: bool) -> _Reader:
             return exact
         if isinstance(value, float) and numeric:
             return numeric
-        return None if value is None or value is _BAD else _text_option(texts, node)
+        return None if value is None or value is BAD else _text_option(texts, node)
 
-    def read(node: Node, mistakes: _Mistakes) -> Any:
+    def read(node: Node, mistakes: Mistakes) -> Any:
         before = len(mistakes)
         match node:
             case Mapping():
@@ -350,13 +309,13 @@ def _union(info: inspect.UnionType, placeholders: bool) -> _Reader:
         if option:
             return option.read(node, mistakes)
         if len(mistakes) > before:
-            return _BAD
-        return _mistake(node, mistakes, wanted, _truth(node) if "bool" in by_kind else None)
+            return BAD
+        return mistaken(node, mistakes, wanted, truth_hint(node) if "bool" in by_kind else None)
 
     return _Reader(read=read, wanted=wanted, kind="union")
 
 
 def _text_option(texts: list[_Reader], node: Scalar) -> _Reader | None:
     """The first reader that takes the text; for a placeholder out of place the one that says so."""
-    fits = (option for option in texts if option.read(node, []) is not _BAD)
+    fits = (option for option in texts if option.read(node, []) is not BAD)
     return next(fits, texts[0] if texts and "${{" in node.text else None)

@@ -17,6 +17,7 @@ from typing import NoReturn, cast
 import yaml
 from yaml._yaml import CParser
 
+from ciml.adapters.core_schema import AmbiguousNumberError, resolved, short
 from ciml.core.errors import ConfigurationError, Problem
 from ciml.core.findings import Findings, KeyPath
 from ciml.core.pipeline import ParamValue
@@ -29,23 +30,6 @@ MAX_NODES = 100_000
 
 # libyaml refuses most of these without a place.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_NUMBER_START = frozenset("0123456789+-.")
-_WORDS: dict[str, bool | None] = {
-    "true": True,
-    "True": True,
-    "TRUE": True,
-    "false": False,
-    "False": False,
-    "FALSE": False,
-    "null": None,
-    "Null": None,
-    "NULL": None,
-    "~": None,
-    "": None,
-}
 
 
 class Scalar(Value, frozen=True, gc=False):
@@ -81,61 +65,13 @@ class Mapping(Value, frozen=True):
 Node = Scalar | Sequence | Mapping
 
 
-class AmbiguousNumberError(ValueError):
-    """A plain text that looks like a number and is none that everybody reads alike."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
 def scalar(node: Scalar) -> bool | int | float | str | None:
-    """The value of a text by the core schema: a number, a boolean, null, or the text itself.
+    """The value of a text by the core schema; in quotes it is text whatever it looks like.
 
     Raises:
-        AmbiguousNumberError: a number that is not finite, too large, or has a leading zero.
+        AmbiguousNumberError: a number that nobody can rely on.
     """
-    text = node.text
-    if not node.plain:
-        return text
-    if text in _WORDS:
-        return _WORDS[text]
-    if text[0] not in _NUMBER_START:
-        return text
-    if _INT.fullmatch(text):
-        return _int(text)
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        if number - number != 0:
-            raise AmbiguousNumberError(f"the number {_short(text)} is too large", "quote it if it is text")
-        return number
-    if _NOT_FINITE.fullmatch(text):
-        raise AmbiguousNumberError(f"{text} is not a finite number", "quote it if it is text")
-    return text
-
-
-def _int(text: str) -> int:
-    digits = text.lstrip("+-")
-    if len(digits) > 20:
-        raise AmbiguousNumberError(
-            f"the number {_short(text)} does not fit into 64 bits", "quote it if it is text, or write it as 1.0e30"
-        )
-    if digits[:2] in ("0o", "0x"):
-        number = int(digits, 0)
-    elif digits[0] == "0" and len(digits) > 1:
-        raise AmbiguousNumberError(
-            f"{text} has a leading zero, which not everybody reads alike",
-            f"write {digits.lstrip('0') or '0'}, 0o{digits.lstrip('0') or '0'} for octal, or '{text}' for text",
-        )
-    else:
-        number = int(text)
-    if not -(2**63) <= number < 2**63:
-        raise AmbiguousNumberError(f"the number {text} does not fit into 64 bits", "quote it if it is text")
-    return number
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 24 else f"{text[:12]}… ({len(text)} characters)"
+    return resolved(node.text) if node.plain else node.text
 
 
 def compose(data: bytes, *, file: str) -> Node:
@@ -332,7 +268,7 @@ class _Composer:
 
     def _refuse_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> NoReturn:
         tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
-        self._refuse(event, f"tag {_short(tag)} is not allowed", "values here need no tags: remove it")
+        self._refuse(event, f"tag {short(tag)} is not allowed", "values here need no tags: remove it")
 
 
 def _sized(node: Sequence | Mapping) -> Sequence | Mapping:

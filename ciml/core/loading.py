@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import UNSET
 
 from ciml.core.dag import cycle, reverse
+from ciml.core.declarations import declarations
 from ciml.core.document import Document
 from ciml.core.errors import ConfigurationError
 from ciml.core.expression import stages_read
@@ -15,9 +16,9 @@ from ciml.core.findings import Findings, KeyPath, suggestion
 from ciml.core.ids import ModelName, RepoPath, StageName
 from ciml.core.matrix import Fan, Instance, Moves, fans, pick_node
 from ciml.core.models import Surroundings, model, name_fault, note_metrics_of
-from ciml.core.params import Params, declarations, in_force
+from ciml.core.params import Params, in_force
 from ciml.core.paths import folders, inside_fault, normal
-from ciml.core.pipeline import Environment, Model, ParamValue, Pipeline, Stage
+from ciml.core.pipeline import Environment, Model, ParamValue, Pipeline, Place, Stage
 from ciml.core.placeholders import PlaceholderError, in_expression, lookup
 from ciml.core.producers import Producers, is_glob
 from ciml.core.template import Template, merged, stage, template
@@ -90,19 +91,32 @@ def _params(
 
 
 def _edges(templates: Mapping[StageName, Template], producers: Producers) -> dict[StageName, tuple[StageName, ...]]:
-    """For each template those whose outputs it reads: an output, something in it, or a folder or pattern over it."""
-    edges = {}
+    """For each template those whose outputs it reads: an output, something in it, or a folder or pattern over it.
+
+    A folder or a pattern is a node of its own, named so that no stage can have its name: a thousand
+    stages that read a folder of a thousand outputs are two thousand edges, not a million.
+    """
+    edges: dict[StageName, tuple[StageName, ...]] = {}
     for name, item in templates.items():
         made: dict[StageName, None] = {}
         for place in item.skeleton.inputs:
             if whole := producers.at(place):
                 made[whole.stage] = None
-            elif is_glob(place.path):
-                made |= {part.stage: None for part in producers.matching(place.path, reader=item.skeleton)}
-            else:
-                made |= {part.stage: None for part in producers.below(place, reader=item.skeleton)}
+                continue
+            over = StageName(place.path if is_glob(place.path) else f"{place.path}/")
+            if over not in edges:
+                edges[over] = _makers_below(place, producers)
+            made[over] = None
         edges[name] = tuple(made)
     return edges
+
+
+def _makers_below(place: Place, producers: Producers) -> tuple[StageName, ...]:
+    nobody = Stage(name=StageName(""), template=StageName(""))
+    look = producers.below(place, reader=nobody)
+    if is_glob(place.path):
+        look = producers.matching(place.path, reader=nobody)
+    return tuple(dict.fromkeys(part.stage for part in look))
 
 
 def _named_edges(item: Template, templates: Mapping[StageName, Template], producers: Producers) -> list[StageName]:

@@ -16,10 +16,10 @@ from typing import Literal
 from msgspec import UNSET
 
 from ciml.core.dag import upstream
+from ciml.core.declarations import text_of
 from ciml.core.document import PickKeys
 from ciml.core.findings import Findings, KeyPath
 from ciml.core.ids import RepoPath, StageName
-from ciml.core.params import text_of
 from ciml.core.paths import folders, marked
 from ciml.core.pipeline import PickRule, Scalar, Stage
 from ciml.core.placeholders import Lookup, PlaceholderError, names, replaced
@@ -160,7 +160,7 @@ def _with_pick(
     goal: Literal["max", "min"] = "max" if pick.max is not UNSET else "min"
     return Fan(
         origin=fan.origin,
-        members=after & before,
+        members=after & before & templates.keys(),
         instances=fan.instances,
         metric=metric,
         goal=goal,

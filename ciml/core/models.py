@@ -28,7 +28,7 @@ from ciml.core.pipeline import (
     ToleranceCheck,
 )
 from ciml.core.placeholders import Lookup, PlaceholderError, in_expression, replaced
-from ciml.core.producers import Producers, is_glob
+from ciml.core.producers import Producers, is_glob, matches
 from ciml.core.template import Template
 from ciml.core.units import SHARE, share
 from ciml.core.value import Value
@@ -45,7 +45,7 @@ class Surroundings(Value, frozen=True, kw_only=True):
     producers: Producers
     """Of the templates."""
     readers: dict[StageName, list[StageName]]
-    """For each template those that read what it makes."""
+    """For each template, folder and pattern those that read what it makes or holds."""
     fan_of: dict[StageName, Fan]
     value: Lookup
 
@@ -100,21 +100,16 @@ def _after(path: RepoPath, keys: ModelKeys, around: Surroundings, found: Finding
     if fan and fan.metric is None:
         hint = f"add `pick: {{max: METRIC}}` to stage {fan.origin}"
         found.add((*at, "path"), f"{path} is made by every instance of {fan.origin}, and none is picked", hint)
-    first = [name for name in around.readers[maker] if name != maker and _reads(around.templates[name], path, around)]
-    return upstream(around.readers, first)
+    first = [name for name in around.readers[maker] if name != maker and _reads(name, path, around)]
+    return upstream(around.readers, first) & around.templates.keys()
 
 
-def _reads(item: Template, path: RepoPath, around: Surroundings) -> bool:
-    """Whether a stage reads the path, something in it, or a folder or pattern that holds it."""
-    for place in item.skeleton.inputs:
-        if place.path == path or place.path.startswith(f"{path}/") or path.startswith(f"{place.path}/"):
-            return True
-    return any(
-        made.output == path
-        for place in item.skeleton.inputs
-        if is_glob(place.path)
-        for made in around.producers.matching(place.path, reader=item.skeleton)
-    )
+def _reads(name: StageName, path: RepoPath, around: Surroundings) -> bool:
+    """Whether a reader of the path's maker reads the path itself, something in it, or what holds it."""
+    if name not in around.templates:
+        return matches(path, name) if is_glob(name) else f"{path}/".startswith(name) or name == "/"
+    places = [place.path for place in around.templates[name].skeleton.inputs]
+    return any(f"{read}/".startswith(f"{path}/") or f"{path}/".startswith(f"{read}/") for read in places)
 
 
 def _check(item: str | CheckKeys, around: Surroundings, found: Findings, at: KeyPath) -> Check | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from ciml.core.params import Params, text_of
+from ciml.core.declarations import text_of
+from ciml.core.params import Params
 from ciml.core.pipeline import Command, ParamValue, Scalar
 from ciml.core.shell import Quoting, quotings
 from ciml.core.syntax import literal

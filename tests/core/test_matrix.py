@@ -195,3 +195,25 @@ def test_values_that_look_alike_get_names_of_their_own() -> None:
     assert list(read.stages) == ["a@A", "a@a+2", "a@x_y", "a@x_y+2", "a@true", "a@-"]
     outputs = [place.path for stage in read.stages.values() for place in stage.outputs]
     assert len({path.casefold() for path in outputs}) == 6
+
+
+def test_a_folder_that_holds_outputs_is_on_the_way() -> None:
+    """A stage that reads the folder or a pattern over the model's path counts as downstream of it."""
+    for given in ("build", "build/*.bin", "build/m.bin", "."):
+        text = f"""\
+version: 1
+stages:
+  train: {{run: x, outputs: [build/m.bin]}}
+  evaluate: {{run: x, inputs: ["{given}"], metrics: [e.json]}}
+models: {{m: {{path: build/m.bin}}}}
+"""
+        (model,) = pipeline(text).models.values()
+        assert (model.champion.rescore, given) == ("evaluate", given)
+    (model,) = pipeline(text.replace('inputs: ["."]', "inputs: [buil, other/*]")).models.values()
+    assert model.champion.rescore is None
+
+
+def test_too_many_problems_end_the_search() -> None:
+    """Thousands of mistakes are answered with the first two hundred, soon."""
+    text = "version: 1\nstages:\n" + "".join(f"  s{index}: {{run: x, outputs: [../x]}}\n" for index in range(3000))
+    assert problems(text).count("\n") == 199

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ciml.adapters.parameters import tree
-from ciml.core.errors import ConfigurationError
-from ciml.core.params import BadValueError, differences, leaves, parsed, parsed_leaf, pruned, text_of, with_leaf
+from ciml.core.declarations import BadValueError, parsed, parsed_leaf, text_of
+from ciml.core.params import differences, leaves, pruned, with_leaf
 from ciml.core.pipeline import ParamValue
 
 SAMPLE: dict[str, ParamValue] = {
@@ -139,52 +138,3 @@ def test_differences_are_readable() -> None:
 def test_text_of_values() -> None:
     """A value's text is what a command line would hold."""
     assert [text_of(value) for value in (True, 0.2, "a b", [1, "x"], None)] == ["true", "0.2", "a b", '[1,"x"]', "null"]
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("p.yaml", b"train: {lr: 1e-4, on: no}\nn: 1\n"),
-        ("p.json", b'{"train": {"lr": 1e-4, "on": "no"}, "n": 1}'),
-        ("p.toml", b'n = 1\n[train]\nlr = 1e-4\non = "no"\n'),
-    ],
-)
-def test_the_three_formats_say_the_same(name: str, data: bytes) -> None:
-    """YAML, JSON and TOML make the same leaves."""
-    assert leaves(tree(data, file=name)) == {"train.lr": 1e-4, "train.on": "no", "n": 1}
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "message"),
-    [
-        ("p.json", b'{"a": 1, "a": 2}', "duplicate key 'a'"),
-        ("p.json", b'{"a": NaN}', "not a finite number"),
-        ("p.json", b'{"a": 1e999}', "not a finite number"),
-        ("p.json", b'{"a": ' + b"9" * 5000 + b"}", "not JSON"),
-        ("p.json", b'{"a": 99999999999999999999}', "64 bits"),
-        ("p.json", b"[" * 100_000, "not JSON"),
-        ("p.json", b'{"a": ' * 70 + b"1" + b"}" * 70, "nesting"),
-        ("p.json", b'{"a": \xff}', "not UTF-8"),
-        ("p.json", b'{"a": ,}', "p.json:1:7: is not JSON"),
-        ("p.json", b"[1]", "must be a mapping"),
-        ("p.toml", b"a = 2026-11-20", "a date"),
-        ("p.toml", b"a = inf", "not a finite number"),
-        ("p.toml", b"a = 1\na = 2", "not TOML"),
-        ("p.yaml", b"a: .nan", "not a finite number"),
-        ("p.yaml", b"- 1", "must be a mapping"),
-        ("p.yaml", b"a.b: 1\na: {b: 2}", "given twice"),
-        ("p.yaml", b"a..b: 1", "empty key"),
-        ("p.yaml", b"a: " + b"x" * (1 << 20), "at most"),
-        ("p.json", b" " * (1 << 20) + b"1", "at most"),
-    ],
-)
-def test_params_files_that_cannot_be_relied_on(name: str, data: bytes, message: str) -> None:
-    """What readers would take differently, or not at all, is an error that names the file."""
-    with pytest.raises(ConfigurationError, match=message) as caught:
-        tree(data, file=name)
-    assert all(problem.file == name for problem in caught.value.problems)
-
-
-def test_an_empty_json_object_is_no_parameters() -> None:
-    """A file without keys is read."""
-    assert tree(b"{}", file="p.json") == {}
