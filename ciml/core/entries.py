@@ -13,10 +13,10 @@ import msgspec
 
 from ciml.core.errors import IntegrityError, RepositoryError
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath
-from ciml.core.lineage import CheckLine
 from ciml.core.pipeline import Scalar
 from ciml.core.results import Output
 from ciml.core.value import Value
+from ciml.core.verdict import Status, Verdict
 
 FORMAT = "ciml/ledger/1"
 
@@ -58,20 +58,24 @@ class Judgement(_Entry, frozen=True, kw_only=True, tag="verdict"):
     key: Digest
     """Of the model's recipe, the recipes that the gate reads, the policy and the champion."""
     recipe: Digest
-    outcome: str
-    """`accepted`, `rejected`, `unchanged` or `not-judged`."""
     policy: Digest
     champion: Digest | None = None
     """Identity of the version that it was compared with; None when there was none."""
-    champion_version: int | None = None
-    champion_metrics: dict[str, float] = {}
-    """As they were made again for this comparison, or recorded."""
-    metrics: dict[str, float] = {}
-    params: dict[str, Scalar | None] = {}
-    """The values of the parameters in the checks."""
-    checks: tuple[CheckLine, ...] = ()
     artifact: Digest | None = None
     """Of the bytes that were judged; None where there were none."""
+    params: dict[str, Scalar | None] = {}
+    """The values of the parameters in the checks."""
+    verdict: Verdict
+
+    @property
+    def outcome(self) -> Status:
+        """What the gate said, in a word."""
+        return self.verdict.status
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The candidate's."""
+        return self.verdict.metrics
 
 
 class Registration(_Entry, frozen=True, kw_only=True, tag="registration"):
@@ -136,7 +140,8 @@ class Override(_Entry, frozen=True, kw_only=True, tag="override"):
 
     recipe: Digest
     verdict: Digest
-    outcome: str
+    """Key of the judgement that it overrides."""
+    outcome: Status
 
 
 class Deployment(_Entry, frozen=True, kw_only=True, tag="deployment"):

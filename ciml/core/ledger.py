@@ -85,10 +85,29 @@ class LedgerState(Value, frozen=True, kw_only=True):
         """Identity of the champion, None when there is none."""
         return self.champion.identity if self.champion else None
 
+    @property
+    def moves(self) -> list[Promotion | Rollback]:
+        """Every change of the champion, in order."""
+        return [entry for entry in self.entries if isinstance(entry, Promotion | Rollback)]
+
     def may_promote(self, version: int) -> bool:
         """Whether the version has the right to be promoted over today's champion without a word from a person."""
         right = self.rights.get(version)
         return right is not None and right.champion == self.champion_identity
+
+    def record(self, recipe: Digest) -> Registration | Adoption | None:
+        """The entry that gave a recipe its version."""
+        version = self.recipes.get(recipe)
+        found = self.versions.get(version) if version is not None else None
+        if found is None or found.recipe == recipe:
+            return found
+        adoptions = (entry for entry in self.entries if isinstance(entry, Adoption))
+        return next(entry for entry in adoptions if entry.recipe == recipe)
+
+    def champion_before(self) -> int | None:
+        """The version that was champion before today's, None where there was no other."""
+        now = self.champion.version if self.champion else None
+        return next((version for version in reversed(self.champions) if version != now), None)
 
 
 class AlreadyThere(Value, frozen=True, kw_only=True):
@@ -282,8 +301,7 @@ def _registration(state: LedgerState, wanted: Registration) -> AlreadyThere | St
 
 def _promotion(state: LedgerState, wanted: Promotion) -> AlreadyThere | Stale | None:
     if state.champion and state.champion.version == wanted.version:
-        last = next(entry for entry in reversed(state.entries) if isinstance(entry, Promotion | Rollback))
-        return AlreadyThere(entry=last)
+        return AlreadyThere(entry=state.moves[-1])
     if wanted.version not in state.versions:
         return Stale(reason=f"version {wanted.version} is not registered")
     if moved := _moved(state, wanted.champion):

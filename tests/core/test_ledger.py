@@ -23,8 +23,20 @@ from ciml.core.errors import CimlError, IntegrityError, RepositoryError
 from ciml.core.ids import Digest, ModelName, RepoPath
 from ciml.core.ledger import AlreadyThere, Extension, LedgerState, Stale, extend, fold, next_entry
 from ciml.core.results import Output
+from ciml.core.verdict import Finding, Status, Verdict
 
 CHURN = ModelName("churn")
+REJECTED = Verdict(
+    model=CHURN,
+    status=Status.REJECTED,
+    reason="auc is too low",
+    findings=(Finding(check="auc >= 0.8", passed=False, left=0.7, right=0.8, detail="", comparison=False),),
+    notes=(),
+    hint=None,
+    tested=True,
+    metrics={"auc": 0.7},
+    champion=None,
+)
 GENESIS = Genesis(nonce="g", model=CHURN, registry="https://mlflow.example")
 
 
@@ -183,8 +195,8 @@ def test_the_champion_is_not_promoted_again() -> None:
 
 def test_the_recorded_verdict_stands() -> None:
     """The first verdict of a key is the verdict; an override of it is recorded once."""
-    verdict = Judgement(nonce="v", key=hexes("key"), recipe=hexes("r"), outcome="rejected", policy=hexes("p"))
-    override = Override(nonce="o", recipe=hexes("r"), verdict=hexes("key"), outcome="rejected", reason="trial")
+    verdict = Judgement(nonce="v", key=hexes("key"), recipe=hexes("r"), policy=hexes("p"), verdict=REJECTED)
+    override = Override(nonce="o", recipe=hexes("r"), verdict=hexes("key"), outcome=REJECTED.status, reason="trial")
     chain = Chain(verdict, override)
 
     assert next_entry(chain.state, verdict) == AlreadyThere(entry=chain.state.verdicts[hexes("key")])

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import secrets
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -60,6 +61,8 @@ class GitLedger:
         self._pin = f"refs/ciml/ledger/{model}"
         self._proposed = f"refs/ciml/proposed/{model}"
         self._known: dict[str, list[bytes]] = {}
+        self._left_behind: tuple[str, ...] = ()
+        """By writers that were killed, or that are just about to remove theirs."""
 
     def read(self) -> LedgerState:
         """What the ledger says now, asked of its source.
@@ -100,8 +103,11 @@ class GitLedger:
     # Reading.
 
     def _local_refs(self) -> dict[str, str]:
-        listing = self._git.run("for-each-ref", "--format=%(objectname) %(refname)", self._pin, self._branch)
-        return {name: sha for sha, _, name in (line.partition(" ") for line in listing.decode().splitlines())}
+        form = "--format=%(objectname) %(refname)"
+        listing = self._git.run("for-each-ref", form, self._pin, self._branch, f"{self._proposed}/")
+        refs = {name: sha for sha, _, name in (line.partition(" ") for line in listing.decode().splitlines())}
+        self._left_behind = tuple(name for name in refs if name.startswith(self._proposed))
+        return refs
 
     def _remote_tip(self) -> str | None:
         answer = self._ask_remote("ls-remote")
@@ -179,7 +185,7 @@ class GitLedger:
 
     def _commit(self, after: LedgerState, entries: Sequence[bytes]) -> str:
         """The id of a commit that adds these entries to the state, one commit each. No ref stays."""
-        ref = f"{self._proposed}/{os.getpid()}"
+        ref = f"{self._proposed}/{secrets.token_hex(8)}"
         start = after.head.seq + 1 if after.head else 1
         stream = b"".join(
             self._fast_import(ref, number, data, after.tip if number == start else None)
@@ -187,7 +193,8 @@ class GitLedger:
         )
         stream += b"get-mark :1\n"
         new = self._git.run("fast-import", "--quiet", "--force", "--date-format=raw", data=stream).decode().strip()
-        self._git.ask("update-ref", "-d", ref)
+        for proposed in (ref, *self._left_behind):
+            self._git.ask("update-ref", "-d", proposed)
         known = self._known.get(after.tip, []) if after.tip else []
         self._known[new] = [*known, *entries]
         return new

@@ -14,6 +14,7 @@ from ciml.adapters.git.command import Git
 from ciml.adapters.ledgers.git import GitLedger
 from ciml.core.entries import Entry, Genesis, Judgement, Promotion, Registration, digest_of
 from ciml.core.errors import IntegrityError, ServiceError, TrustError
+from ciml.core.gate import not_judged
 from ciml.core.ids import CommitSha, ModelName, RepoPath
 from ciml.core.ledger import Extension, LedgerState, Stale, extend
 from ciml.core.results import Output
@@ -345,8 +346,8 @@ def test_a_ledger_of_thousands_is_spread_over_folders_and_remembered(repo: RepoB
             nonce=str(number),
             key=digest_of(b"key %d" % number),
             recipe=digest_of(b"recipe"),
-            outcome="rejected",
             policy=digest_of(b"policy"),
+            verdict=not_judged(CHURN, "for a test"),
         )
         for number in range(1001)
     ]
@@ -355,6 +356,14 @@ def test_a_ledger_of_thousands_is_spread_over_folders_and_remembered(repo: RepoB
     assert len(state.verdicts) == 1001
     assert origin.git("ls-tree", "--name-only", f"{BRANCH}:entries").splitlines() == ["0000", "0001"]
     assert halfway.read() == opened(origin.clone("fresh")).read() == state
+
+
+def test_what_a_killed_writer_left_is_removed(repo: RepoBuilder, origin: RepoBuilder) -> None:
+    """A proposal whose writer was killed before the push is swept by the next one."""
+    repo.git("update-ref", "refs/ciml/proposed/churn/dead", "HEAD")
+    add(opened(repo), registration(1))
+
+    assert repo.git("for-each-ref", "refs/ciml/proposed") == ""
 
 
 def test_two_writers_at_once_lose_nothing(repo: RepoBuilder, origin: RepoBuilder) -> None:
