@@ -1,0 +1,322 @@
+"""MLflow as the registry: runs, versions, aliases. Nothing of a model is ever unpickled.
+
+MLflow's answers are not evidence: a version counts when the ledger names it, its files when their
+digests hold. MLflow is imported with the first question, since that takes more than a second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Container
+from typing import TYPE_CHECKING, TypeVar
+
+from ciml.adapters import locks
+from ciml.adapters.mlflow import artifacts
+from ciml.adapters.mlflow.client import Connection, code_of
+from ciml.core.errors import IntegrityError, RepositoryError, ServiceError
+from ciml.core.ids import Digest, ModelName
+from ciml.core.registry import Dataset, NewVersion, Row, TrackedRun, checked_alias
+from ciml.core.results import Output
+from ciml.core.url import bare
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+T = TypeVar("T")
+
+RECIPE, NONCE, STATE, KEY = "ciml.recipe", "ciml.nonce", "ciml.state", "ciml.run-key"
+_FULL_DIGEST = "ciml.digest"
+
+_PARAMS_A_BATCH = 100
+_METRICS_A_BATCH = 800
+_LONGEST_VALUE = 5000
+_LONGEST_DATASET_DIGEST = 36
+"""Characters that MLflow keeps; the whole digest is a tag of the input, and in its source."""
+
+_NOT_IN_NAMES = re.compile(r"[^\w .:/-]", re.ASCII)
+
+
+class MlflowRegistry:
+    """An MLflow server or database.
+
+    Args:
+        uri: of the server or the database.
+        identity: what the ledger calls this registry.
+        scratch: a folder of our own, for files on their way.
+    """
+
+    def __init__(self, uri: str, *, identity: str = "", scratch: str) -> None:
+        self.identity = identity or bare(uri).rstrip("/")
+        self._mlflow = Connection(uri, shown=self.identity)
+        self._scratch = scratch
+        self._moved_to: str | None = None
+
+    @classmethod
+    def embedded(cls, folder: str) -> MlflowRegistry:
+        """The registry below `folder`: a database and a folder of files, made when first used."""
+        os.makedirs(folder, exist_ok=True)
+        database = os.path.join(folder, "mlflow.db")
+        registry = cls(f"sqlite:///{database}", identity="embedded", scratch=os.path.join(folder, "tmp"))
+        registry._moved_to = os.path.join(folder, "artifacts")
+        if not os.path.exists(database):
+            # Two processes that make the same database at once trip over each other's tables.
+            lock = locks.try_lock(f"{database}.lock", wait=True)
+            try:
+                registry._mlflow.client.search_experiments(max_results=1)
+            finally:
+                if lock:
+                    lock.release()
+        return registry
+
+    # Versions.
+
+    def rows(self, model: ModelName, recipe: Digest) -> tuple[Row, ...]:
+        """All versions that were ever asked for on behalf of a recipe, lowest first."""
+        question = f"name='{model}' and tag.`{RECIPE}`='{recipe}'"
+        with self._mlflow.asking(f"look for versions of {model}"):
+            found = self._mlflow.client.search_model_versions(question)
+        return tuple(sorted((_row(version) for version in found), key=lambda row: row.version))
+
+    def row(self, model: ModelName, version: int) -> Row | None:
+        """A version, or None where there is none (any more)."""
+        with self._mlflow.asking(f"read version {version} of {model}"):
+            found = self._unless_absent(lambda: self._mlflow.client.get_model_version(model, str(version)))
+        return _row(found) if found else None
+
+    def create(self, new: NewVersion, store: artifacts.Bytes) -> Row | None:
+        """The new, tentative row, or None when it is not known whether there is one.
+
+        Its files are sent first and read back by digest, so that a row never names half a model.
+
+        Raises:
+            ServiceError: there is certainly no row, since not even its run and files are complete.
+        """
+        model = new.run.model
+        run = self._run_for(new)
+        self._send(new, run, store)
+        with self._mlflow.asking(f"register {model}"):
+            self._make_model(model)
+        try:
+            with self._mlflow.asking(f"create a version of {model}"), self._mlflow.once():
+                made = self._mlflow.client.create_model_version(
+                    model,
+                    f"{run.info.artifact_uri}/{artifacts.MODEL}",
+                    run.info.run_id,
+                    tags={**_fitting(new.tags), RECIPE: new.run.recipe, NONCE: new.nonce, STATE: "tentative"},
+                    await_creation_for=0,
+                )
+        except ServiceError:
+            return None
+        return _row(made)
+
+    def confirm(self, row: Row) -> None:
+        """Show people that the row is a registered version. The record says so; this repeats it."""
+        with self._mlflow.asking(f"mark version {row.version} of {row.model}"):
+            self._mlflow.client.set_model_version_tag(row.model, str(row.version), STATE, "registered")
+
+    def discard(self, row: Row, *, keep: Row) -> None:
+        """Remove a tentative row; its run goes with it, unless `keep` uses the same."""
+        with self._mlflow.asking(f"remove the tentative version {row.version} of {row.model}"):
+            client = self._mlflow.client
+            self._unless_absent(lambda: client.delete_model_version(row.model, str(row.version)))
+            if row.run != keep.run:
+                self._unless_absent(lambda: client.delete_run(row.run))
+
+    # Files.
+
+    def verifies(self, row: Row, artifact: Output) -> bool:
+        """Whether every byte of the row's files is what it should be."""
+        try:
+            self._with_files(row.run, lambda folder: artifacts.check(artifact, folder))
+        except IntegrityError:
+            return False
+        return True
+
+    def fetch(self, row: Row, artifact: Output, target: str) -> None:
+        """Bring a version's files to `target`, verified.
+
+        Raises:
+            IntegrityError: they are not what was registered.
+        """
+        self._with_files(row.run, lambda folder: artifacts.bring(artifact, folder, target))
+
+    def _send(self, new: NewVersion, run: Run, store: artifacts.Bytes) -> None:
+        with artifacts.scratch(self._scratch) as folder:
+            artifacts.lay_out(new.artifact, store, folder)
+            artifacts.write(new.run.files, folder)
+            with self._mlflow.asking(f"send the files of {new.run.model}"):
+                self._mlflow.client.log_artifacts(run.info.run_id, folder)
+                self._mlflow.client.set_terminated(run.info.run_id)
+        try:
+            self._with_files(run.info.run_id, lambda sent: artifacts.check(new.artifact, sent))
+        except IntegrityError as error:
+            raise ServiceError(
+                f"the files of {new.run.model} did not arrive whole in the registry {self.identity}: {error.message}",
+                hint="Nothing was registered. Run the same command again.",
+            ) from error
+
+    def _with_files(self, run: str, use: Callable[[str], None]) -> None:
+        """Let `use` look at a run's files: where they are, or in a copy that goes away."""
+        with self._mlflow.asking("find a run's files"):
+            uri = str(self._mlflow.client.get_run(run).info.artifact_uri)
+        if local := self._local(uri):
+            use(local)
+            return
+        with artifacts.scratch(self._scratch) as folder:
+            with self._mlflow.asking("fetch a version's files"):
+                for part in (artifacts.MODEL, artifacts.LISTING):
+                    self._download(run, part, folder)
+            use(folder)
+
+    def _download(self, run: str, part: str, folder: str) -> None:
+        client = self._mlflow.client
+        # What is not there is asked for first: servers answer a download of it in many ways.
+        if client.list_artifacts(run, part):
+            place = os.path.join(folder, part)
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            # Of a nested folder, some of MLflow's stores make the last part alone.
+            os.rename(client.download_artifacts(run, part, tempfile.mkdtemp(dir=folder)), place)
+
+    def _local(self, uri: str) -> str | None:
+        """The folder that an artifact address names on this machine."""
+        path = uri.removeprefix("file://")
+        if not path.startswith("/"):
+            return None
+        if self._moved_to and not os.path.isdir(path):
+            # The repository was moved since: MLflow keeps the absolute path of then.
+            return os.path.join(self._moved_to, *path.split("/")[-3:])
+        return path
+
+    # Runs.
+
+    def log(self, run: TrackedRun) -> str:
+        """The id of a run that shows this outcome; one for each key, however often it is asked for."""
+        with self._mlflow.asking(f"log a run of {run.model}"):
+            entity = self._tracked(run, run.key)
+            with artifacts.scratch(self._scratch) as folder:
+                artifacts.write(run.files, folder)
+                self._mlflow.client.log_artifacts(entity.info.run_id, folder)
+            self._mlflow.client.set_terminated(entity.info.run_id, "FAILED" if run.failed else "FINISHED")
+        return str(entity.info.run_id)
+
+    def _run_for(self, new: NewVersion) -> Run:
+        """The run of a recipe and its bytes: one that a killed writer left is used on, not left lying."""
+        with self._mlflow.asking(f"log a run of {new.run.model}"):
+            return self._tracked(new.run, Digest(new.artifact.digest))
+
+    def _tracked(self, run: TrackedRun, key: Digest) -> Run:
+        client = self._mlflow.client
+        experiment = self._experiment(run.model)
+        question = f"tags.`{RECIPE}` = '{run.recipe}' and tags.`{KEY}` = '{key}'"
+        found = client.search_runs([experiment], question, max_results=1, order_by=["attributes.start_time ASC"])
+        known = found[0].data.params if found else {}
+        entity = (
+            found[0] if found else client.create_run(experiment, tags={RECIPE: run.recipe, KEY: key}, run_name=run.name)
+        )
+        self._describe(entity.info.run_id, run, known)
+        return entity
+
+    def _describe(self, run_id: str, run: TrackedRun, known: Container[str]) -> None:
+        """Params, metrics, tags and inputs, in as few requests as MLflow's limits allow."""
+        from mlflow.entities import Dataset as MlflowDataset
+        from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+
+        named = {_name(name): value[:_LONGEST_VALUE] for name, value in run.params.items()}
+        # MLflow refuses to hear a param twice with two values.
+        params = [Param(name, value) for name, value in sorted(named.items()) if name not in known]
+        metrics = [Metric(_name(name), value, 0, 0) for name, value in sorted(run.metrics.items())]
+        tags = [RunTag(name, value) for name, value in sorted(_fitting(run.tags).items())]
+        while params or metrics or tags:
+            self._mlflow.client.log_batch(
+                run_id, metrics[:_METRICS_A_BATCH], params[:_PARAMS_A_BATCH], tags[:_PARAMS_A_BATCH]
+            )
+            params, tags = params[_PARAMS_A_BATCH:], tags[_PARAMS_A_BATCH:]
+            metrics = metrics[_METRICS_A_BATCH:]
+        if run.data:
+            inputs = [
+                DatasetInput(
+                    MlflowDataset(data.name[:500], data.digest[:_LONGEST_DATASET_DIGEST], "ciml", _source(data)),
+                    [InputTag("mlflow.data.context", data.context), InputTag(_FULL_DIGEST, data.digest)],
+                )
+                for data in run.data
+            ]
+            self._mlflow.client.log_inputs(run_id, inputs)
+
+    def _experiment(self, model: ModelName) -> str:
+        client = self._mlflow.client
+        found = client.get_experiment_by_name(model)
+        if found is None:
+            try:
+                place = os.path.join(self._moved_to, model) if self._moved_to else None
+                return str(client.create_experiment(model, artifact_location=place))
+            except Exception as error:
+                if code_of(error) != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = client.get_experiment_by_name(model)
+        if found is None or found.lifecycle_stage != "active":
+            raise RepositoryError(
+                f"the experiment {model} was deleted in the registry {self.identity}",
+                hint=f"Restore it: mlflow experiments restore --experiment-id {found.experiment_id if found else '…'}",
+            )
+        return str(found.experiment_id)
+
+    def _make_model(self, model: ModelName) -> None:
+        try:
+            self._mlflow.client.create_registered_model(model)
+        except Exception as error:
+            if code_of(error) != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    # Aliases.
+
+    def aliases(self, model: ModelName) -> dict[str, int]:
+        """Alias -> version, as MLflow shows them now."""
+        with self._mlflow.asking(f"read the aliases of {model}"):
+            found = self._unless_absent(lambda: self._mlflow.client.get_registered_model(model))
+        return {alias: int(version) for alias, version in found.aliases.items()} if found else {}
+
+    def set_alias(self, model: ModelName, alias: str, version: int) -> None:
+        """Show people a version under a name. Whoever writes last wins, so look again afterwards."""
+        checked_alias(alias)
+        with self._mlflow.asking(f"set the alias {alias} of {model}"):
+            self._mlflow.client.set_registered_model_alias(model, alias, str(version))
+
+    def _unless_absent(self, ask: Callable[[], T]) -> T | None:
+        try:
+            return ask()
+        except Exception as error:
+            if code_of(error) == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+
+
+def _row(version: ModelVersion) -> Row:
+    return Row(
+        model=ModelName(version.name),
+        version=int(version.version),
+        nonce=version.tags.get(NONCE, ""),
+        created=int(version.creation_timestamp),
+        run=version.run_id or "",
+        tentative=version.tags.get(STATE) != "registered",
+    )
+
+
+def _source(data: Dataset) -> str:
+    return json.dumps({"uri": data.source or data.name, "sha256": data.digest})
+
+
+def _name(name: str) -> str:
+    """A name that MLflow takes for a metric or a param."""
+    return _NOT_IN_NAMES.sub("_", name)[:250]
+
+
+def _fitting(tags: dict[str, str]) -> dict[str, str]:
+    """Tags that MLflow neither refuses nor cuts; what is too long says where the whole is."""
+    return {
+        name: value if len(value) <= _LONGEST_VALUE else f"{value[:80]}… ({len(value)} characters: ciml/lineage.json)"
+        for name, value in tags.items()
+    }
