@@ -1,0 +1,349 @@
+"""Register what the gate let through, exactly once, and promote it where it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict, assert_never
+
+from ciml.app.chronicle import Author, checked, genesis, record_verdict, write
+from ciml.app.follow import follow, recorded_row
+from ciml.app.ports import Ledger, Registry, Store
+from ciml.core.entries import Adoption, Entry, Judgement, Override, Promotion, Registration
+from ciml.core.errors import CimlError, RaceError, RejectedError, ServiceError, TrustError, UsageError
+from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath
+from ciml.core.ledger import LedgerState, Stale, extend
+from ciml.core.pipeline import Scalar
+from ciml.core.registration import (
+    Answer,
+    Claim,
+    Created,
+    CreateRow,
+    Finish,
+    Found,
+    GiveUp,
+    ReadLedger,
+    SearchRows,
+    Seen,
+    Step,
+    SweepRows,
+    Swept,
+    Writer,
+    WriteRecord,
+    Written,
+    learned,
+    next_step,
+)
+from ciml.core.registry import NewVersion, Row, TrackedRun, checked_alias
+from ciml.core.results import Output
+from ciml.core.value import Value
+from ciml.core.verdict import Status, Verdict
+
+
+class Proposal(Value, frozen=True, kw_only=True):
+    """A model that a commit asks for, as it was made and judged."""
+
+    model: ModelName
+    recipe: Digest
+    commit: CommitSha
+    tree: GitOid
+    artifact: Output
+    verdict: Verdict
+    verdict_key: Digest
+    policy: Digest
+    policy_params: dict[str, Scalar | None] = {}
+    """The values of the parameters in the checks."""
+    champion: Digest | None
+    """Identity of the champion that it was judged against."""
+    promote: Literal["auto", "manual"] = "auto"
+    alias: str = "champion"
+    data: dict[RepoPath, Digest] = {}
+    """What it was trained and judged on."""
+    provenance: Digest | None = None
+    run: TrackedRun
+    """How the registry shows the run that made it."""
+    tags: dict[str, str] = {}
+    """Of the version."""
+
+
+class Registered(Value, frozen=True, kw_only=True):
+    """What came of it."""
+
+    name: ModelName
+    version: int
+    created: bool
+    """By this call; False where the recipe, or its bytes, had a version."""
+    promoted: bool
+    """By this call."""
+    uri: str
+    notes: tuple[str, ...] = ()
+    """What should be known, one sentence each."""
+
+
+class Services(Value, frozen=True, kw_only=True):
+    """Where it is registered."""
+
+    ledger: Ledger
+    registry: Registry
+    store: Store
+
+
+def register(proposal: Proposal, author: Author, services: Services, *, override: str | None = None) -> Registered:
+    """The version of the proposal's recipe, whoever registered it.
+
+    The same call again, after whatever happened to an earlier one, goes on where that one stopped.
+
+    Args:
+        proposal: what this commit asks for.
+        author: who registers.
+        services: ledger, registry and store.
+        override: why a person lets it through although the gate does not; None to obey the gate.
+
+    Raises:
+        RejectedError: the gate did not let it through.
+        RaceError: the champion that it was judged against is no more.
+        ServiceError: a service failed; nothing is lost.
+        TrustError: the ledger may not be written.
+        IntegrityError: the registry or the ledger is not what was recorded.
+    """
+    checked_alias(proposal.alias)
+    if override is not None and not override.strip():
+        raise UsageError("an override needs a reason", hint="--reason TEXT")
+    return _Registering(proposal, author, services, override)()
+
+
+class _By(TypedDict):
+    """What all entries of one call share."""
+
+    nonce: str
+    actor: str
+    at: str
+    commit: CommitSha
+
+
+class _Registering:
+    """One call: carries out the steps of `ciml.core.registration`."""
+
+    def __init__(self, proposal: Proposal, author: Author, services: Services, override: str | None) -> None:
+        self._proposal = proposal
+        self._author = author
+        self._override = override
+        self._ledger = services.ledger
+        self._registry = services.registry
+        self._store = services.store
+        self._state = LedgerState(model=proposal.model)
+        self._rows: dict[int, Row] = {}
+        self._refusal: CimlError | None = None
+        self._by = _By(nonce=author.nonce, actor=author.actor, at=author.at, commit=proposal.commit)
+
+    def __call__(self) -> Registered:
+        writer = Writer(nonce=self._author.nonce)
+        while not isinstance(step := next_step(writer), Finish):
+            writer = learned(writer, self._answer(step))
+        self._promote(step.version)
+        self._state = follow(self._ledger, self._registry, self._state, self._proposal.alias)
+        return Registered(
+            name=self._proposal.model,
+            version=step.version,
+            created=step.created and self._state.versions[step.version].nonce == self._author.nonce,
+            promoted=any(isinstance(e, Promotion) and e.nonce == self._author.nonce for e in self._state.entries),
+            uri=f"models:/{self._proposal.model}/{step.version}",
+            notes=self._notes(step.version),
+        )
+
+    def _answer(self, step: Step) -> Answer:
+        match step:
+            case ReadLedger():
+                return self._read()
+            case SearchRows():
+                return Found(row=self._lowest_whole_row())
+            case CreateRow():
+                return Created(row=self._create())
+            case WriteRecord():
+                self._record(step)
+                return Written()
+            case SweepRows(keep=version):
+                self._sweep(version)
+                return Swept()
+            case GiveUp():
+                raise self._refusal or ServiceError(
+                    f"{self._proposal.model} could not be registered: the registry {self._registry.identity} or the "
+                    "ledger did not answer",
+                    hint="Run the same command again: it goes on where this one stopped.",
+                )
+            case Finish():
+                raise AssertionError("a finished registration has no further step")
+        assert_never(step)
+
+    # 1. What the ledger says.
+
+    def _read(self) -> Seen:
+        state = checked(self._ledger.read(), self._registry.identity)
+        self._state = state
+        record = state.record(self._proposal.recipe)
+        if record is None:
+            self._admit(state)
+        return Seen(
+            head=state.head.digest if state.head else "",
+            claim=Claim(version=record.version, nonce=record.nonce) if record else None,
+            twin=state.bytes.get(self._proposal.artifact.digest),
+        )
+
+    def _admit(self, state: LedgerState) -> None:
+        """Raise, unless what is not registered yet may be."""
+        if self._refusal:
+            raise self._refusal
+        verdict = self._proposal.verdict
+        if not self._let_through:
+            record_verdict(self._ledger, self._judgement, registry=self._registry.identity)
+            raise RejectedError(
+                f"{verdict.model} is not registered: {verdict.reason}",
+                hint=verdict.hint
+                or "See the checks: ciml gate. A person may register it with --override --reason TEXT.",
+            )
+        if self._proposal.champion != state.champion_identity:
+            raise RaceError(f"the champion of {state.model} moved since {verdict.model} was judged")
+
+    @property
+    def _let_through(self) -> bool:
+        return self._override is not None or self._proposal.verdict.status in (Status.ACCEPTED, Status.UNCHANGED)
+
+    # 2. and 3. The registry's rows.
+
+    def _lowest_whole_row(self) -> int | None:
+        for row in self._registry.rows(self._proposal.model, self._proposal.recipe):
+            if row.version not in self._state.versions and self._registry.verifies(row, self._proposal.artifact):
+                self._rows[row.version] = row
+                return row.version
+        return None
+
+    def _create(self) -> int | None:
+        proposal = self._proposal
+        new = NewVersion(run=proposal.run, artifact=proposal.artifact, nonce=self._author.nonce, tags=proposal.tags)
+        row = self._registry.create(new, self._store)
+        if row is None:
+            return None
+        self._rows[row.version] = row
+        return row.version
+
+    # 4. The record.
+
+    def _record(self, step: WriteRecord) -> None:
+        version = self._adoption(step.version) if step.adopts else self._registration(self._rows[step.version])
+        extension = extend(self._state, (*self._before(), version, *self._promotion(step.version)))
+        if isinstance(extension, Stale):
+            return  # the next read says what it is that moved
+        try:
+            self._ledger.append(self._state, extension.entries)
+        except (ServiceError, TrustError) as error:
+            self._refusal = error  # unless it arrived all the same: the next read tells
+
+    def _before(self) -> Sequence[Entry]:
+        proposal, author = self._proposal, self._author
+        first = genesis(proposal.model, self._registry.identity, author)
+        if self._override is None or proposal.verdict.lets_through:
+            return (first, self._judgement)
+        override = Override(
+            **self._by,
+            reason=self._override,
+            recipe=proposal.recipe,
+            verdict=proposal.verdict_key,
+            outcome=proposal.verdict.status,
+        )
+        return (first, self._judgement, override)
+
+    @property
+    def _judgement(self) -> Judgement:
+        proposal = self._proposal
+        return Judgement(
+            **self._by,
+            key=proposal.verdict_key,
+            recipe=proposal.recipe,
+            policy=proposal.policy,
+            champion=proposal.champion,
+            artifact=proposal.artifact.digest,
+            params=proposal.policy_params,
+            verdict=proposal.verdict,
+        )
+
+    def _registration(self, row: Row) -> Registration:
+        proposal = self._proposal
+        return Registration(
+            **self._by,
+            version=row.version,
+            recipe=proposal.recipe,
+            artifact=proposal.artifact,
+            run=row.run,
+            row=row.nonce,
+            created=row.created,
+            tree=proposal.tree,
+            verdict=proposal.verdict_key,
+            champion=proposal.champion,
+            metrics=proposal.verdict.metrics,
+            data=proposal.data,
+            provenance=proposal.provenance,
+        )
+
+    def _adoption(self, version: int) -> Adoption:
+        proposal = self._proposal
+        return Adoption(
+            **self._by,
+            version=version,
+            recipe=proposal.recipe,
+            tree=proposal.tree,
+            verdict=proposal.verdict_key,
+            champion=proposal.champion,
+            may_promote=self._override is not None or proposal.verdict.lets_through,
+        )
+
+    def _promotion(self, version: int) -> Sequence[Promotion]:
+        """The promotion that goes with the record, where the model promotes by itself. Untested, nobody does."""
+        proposal = self._proposal
+        tested = proposal.verdict.tested or self._override is not None
+        champion = self._state.champion
+        if proposal.promote == "manual" or not tested or (champion and champion.version == version):
+            return ()
+        return (
+            Promotion(
+                **self._by,
+                gen=len(self._state.champions) + 1,
+                version=version,
+                previous=champion.version if champion else None,
+                champion=proposal.champion,
+                verdict=proposal.verdict_key,
+            ),
+        )
+
+    # What follows the record.
+
+    def _sweep(self, version: int) -> None:
+        """Only the record makes a row of the recipe superfluous, and only those that it does not name."""
+        keep = recorded_row(self._state, version, self._registry)
+        if keep.tentative:
+            self._registry.confirm(keep)
+        if self._state.versions[version].recipe != self._proposal.recipe:
+            return
+        for row in self._registry.rows(self._proposal.model, self._proposal.recipe):
+            if row.version not in self._state.versions:
+                self._registry.discard(row, keep=keep)
+
+    def _promote(self, version: int) -> None:
+        """Use the right to be promoted, where an earlier call gained it and did not come to use it."""
+
+        def wanted(state: LedgerState) -> Sequence[Entry]:
+            self._state = state
+            return self._promotion(version) if state.may_promote(version) else ()
+
+        if self._state.may_promote(version) and self._promotion(version):
+            self._state = write(self._ledger, wanted)
+
+    def _notes(self, version: int) -> tuple[str, ...]:
+        record = self._state.versions[version]
+        notes = []
+        if record.artifact.digest != self._proposal.artifact.digest:
+            notes.append(
+                f"this recipe made other bytes than version {version} has, so a stage is not deterministic; "
+                f"version {version} stands, and these bytes are not registered"
+            )
+        elif record.recipe != self._proposal.recipe:
+            notes.append(f"the bytes are those of version {version}, which was made from {(record.commit or '')[:12]}")
+        return tuple(notes)
