@@ -1,7 +1,7 @@
 """One check of a gate: what it reads, how it comes out, how it is written.
 
 Thresholds and tolerances hold at their limit; `beats` needs more than the limit. Numbers are
-compared as the decimals they are written as (`ciml.core.expression.exact`).
+compared as the decimals they are written as (`ciml.core.evaluation.exact`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from ciml.core import metrics as measured
 from ciml.core.contest import Candidate, Champion
-from ciml.core.expression import Answer, evaluate, exact, names, param, parse
+from ciml.core.evaluation import Answer, evaluate, exact, param
+from ciml.core.expression import names, parse
 from ciml.core.grammar import ExpressionError
 from ciml.core.ids import RepoPath, StageName
 from ciml.core.metrics import Undefined

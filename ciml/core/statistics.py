@@ -125,11 +125,15 @@ def _mean_gain(differences: Sequence[float], differing: int, *, level: float) ->
     tails = _tails(level, count, min(differing, len(cells)), _acceleration(cells))
     if isinstance(tails, Undefined):
         return tails
-    size = len(cells)
+    apart = [total for total in cells if total != 0] or [0.0]
+    size = len(apart)
+    occurring = _binomial(len(cells), size / len(cells))
     random = generator.random
 
     def draw() -> float:
-        return sum([cells[int(random() * size)] for _ in repeat(None, size)]) / count
+        # Cells without a difference add nothing: how many others are drawn is binomial, and those are drawn.
+        times = bisect_right(occurring, random())
+        return sum([apart[int(random() * size)] for _ in repeat(None, times)]) / count
 
     return _interval(math.fsum(differences) / count, draw, tails, level=level, examples=count, differing=differing)
 
@@ -174,6 +178,25 @@ def _cells(differences: Sequence[float], generator: Random) -> Sequence[float]:
     lots = [generator.random() for _ in differences]
     order = sorted(range(len(differences)), key=lots.__getitem__)
     return [math.fsum(differences[index] for index in order[cell::MAX_CELLS]) for cell in range(MAX_CELLS)]
+
+
+def _binomial(trials: int, share: float) -> list[float]:
+    """For each number of successes, the probability of no more than that."""
+    if share == 1:
+        return [0.0] * trials + [1.0]
+    ways = math.lgamma(trials + 1)
+    chances = (
+        math.exp(
+            ways
+            - math.lgamma(hits + 1)
+            - math.lgamma(trials - hits + 1)
+            + hits * math.log(share)
+            + (trials - hits) * math.log1p(-share)
+        )
+        for hits in range(trials)
+    )
+    # The last is certain, whatever the roundings add up to.
+    return [*accumulate(chances), 1.0]
 
 
 def _nonzero(values: Sequence[float]) -> int:

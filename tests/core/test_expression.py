@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ciml.core.errors import ConfigurationError
+from ciml.core.evaluation import evaluate
 from ciml.core.expression import (
     Names,
-    evaluate,
     evaluate_condition,
     names,
     parse,

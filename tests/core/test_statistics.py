@@ -94,7 +94,7 @@ def test_the_interval_is_a_pure_function_of_the_data() -> None:
     data = [(37 * index % 100) / 100 - 0.4 for index in range(60)]
     found = interval(mean_gain(data, level=0.95))
     assert found == mean_gain(list(data), level=0.95)
-    assert (found.gain, found.low, found.high) == (0.098333333333, 0.021833333333, 0.1765)
+    assert (found.gain, found.low, found.high) == (0.098333333333, 0.018833333333, 0.175)
 
 
 def test_the_interval_is_near_students() -> None:
@@ -155,10 +155,17 @@ def test_the_fewest_examples_that_do() -> None:
     assert interval(mean_gain([1.0] * 5 + [-1.0] + [0.0] * 14, level=0.95)).low < 0
 
 
+def test_examples_that_do_not_differ_only_dilute() -> None:
+    """How many of the differing examples a draw holds is binomial: 20 ones among 40 spread as they should."""
+    found = interval(mean_gain([1.0, 0.0] * 20, level=0.95))
+    deviation = math.sqrt(0.25 / 39)
+    assert (found.low, found.high) == pytest.approx((0.5 - 2.02 * deviation, 0.5 + 2.02 * deviation), abs=0.03)
+
+
 def test_an_end_at_zero_is_zero() -> None:
     """Sums of tenths that cancel are not above zero by a rounding."""
-    for more in range(2, 7):
-        data = [0.1, 0.2, -0.3] * (more + 2) + [0.1] * more + [0.3] * 4 + [0.0] * 6
+    for balanced, more in ((4, 2), (6, 3), (6, 4), (8, 6)):
+        data = [0.1, 0.2, -0.3] * balanced + [0.1] * more + [0.3] * 4 + [0.0] * 6
         assert interval(mean_gain(data, level=0.8)).low == 0
 
 
