@@ -17,7 +17,7 @@ from ciml.core.ids import Digest, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput, is_code
 from ciml.core.ledger import LedgerState
 from ciml.core.metrics import Metrics, combine
-from ciml.core.pipeline import Compare, Model
+from ciml.core.pipeline import Compare, Model, ParamValue
 from ciml.core.plan import Evidence, Graph, Known, LeftOut, State, made_inputs, output_of
 from ciml.core.producers import Producers
 from ciml.core.results import Failed, Output, Record
@@ -34,6 +34,8 @@ class Judged(Value, frozen=True, kw_only=True):
     key: Digest
     """Of the verdict."""
     policy: Digest
+    policy_params: dict[str, ParamValue] = {}
+    """The values of the parameters that the checks read."""
     artifact: Output | None
     """None where the model was not made."""
     verdict: Verdict
@@ -105,11 +107,13 @@ class Judging:
         assert maker is not None, f"{model.path} has no maker"
         writers = self._writers(maker)
         read = checks.reads(model.gate, writers)
+        values = {name: self._graph.pipeline.params.get(name) for name in read.params}
         judged = Judged(
             model=model,
             recipe=keys.model_recipe(model.name, self._graph.recipes[maker]),
             key=Digest(""),
-            policy=self._policy(model, read.params),
+            policy=keys.policy([*model.gate, model.champion, values], model.promote),
+            policy_params=values,
             artifact=self._artifact(model, maker),
             verdict=gate.not_judged(model.name, self._absence(maker)),
             champion=ledger.champion_identity,
@@ -125,7 +129,7 @@ class Judging:
             return msgspec.structs.replace(judged, verdict=before.verdict, recorded=True)
         candidate = self._candidate(judged, maker, writers, read)
         verdict = gate.judge(
-            model, candidate, self._rival(model, maker, ledger, candidate, read.scores), self._graph.pipeline.params
+            model, candidate, self._rival(judged, maker, ledger, candidate, read.scores), self._graph.pipeline.params
         )
         return msgspec.structs.replace(judged, verdict=verdict)
 
@@ -151,10 +155,6 @@ class Judging:
         """Why there is no candidate, for when there is none."""
         state = self._states.get(maker)
         return state.reason if isinstance(state, LeftOut) else f"{maker} did not make it in this run"
-
-    def _policy(self, model: Model, params: frozenset[str]) -> Digest:
-        values = {name: self._graph.pipeline.params.get(name) for name in params}
-        return keys.policy([*model.gate, model.champion, values], model.promote)
 
     def _candidate(
         self, judged: Judged, maker: StageName, writers: tuple[StageName, ...], read: checks.Reads
@@ -217,7 +217,7 @@ class Judging:
 
     def _rival(
         self,
-        model: Model,
+        judged: Judged,
         maker: StageName,
         ledger: LedgerState,
         candidate: Candidate,
@@ -225,13 +225,19 @@ class Judging:
     ) -> Rival:
         if ledger.champion is None:
             return NoChampion()
+        model = judged.model
         version = ledger.champion.version
         registered = ledger.versions[version]
         recorded = Champion(
             version=str(version),
             content=registered.artifact.digest,
             metrics={maker: Metrics(values=registered.metrics)},
-            data=registered.data,
+            # What only trains a model may differ: the two are compared on what scores them.
+            data={
+                path: digest
+                for path, digest in registered.data.items()
+                if path in candidate.data or path not in judged.data
+            },
         )
         same = registered.artifact.digest == candidate.content
         if same or model.champion.compare is not Compare.RESCORE:
@@ -250,22 +256,43 @@ class Judging:
         target = model.champion.rescore
         assert target is not None, "compare: rescore names a stage"
         self._fetch(registered)
-        after = dag.downstream(self._graph.waits, [maker]) & dag.upstream(self._graph.waits, [target]) - {maker}
         state = self._states[maker]
         assert isinstance(state, Known), "the candidate's maker has ended"
+        # After a pick, the champion takes the place of the winner: the others have no part in it.
+        made_by, scored_by = self._instance(maker, maker), self._instance(maker, target)
+        after = self._between(made_by, scored_by)
         given = {name: other for name, other in self._states.items() if name not in after}
-        given[maker] = Known(
+        given[made_by] = Known(
             key=registered.artifact.digest, record=self._with_champion(model, state.record, registered.artifact)
         )
-        outcome = self._rescore(self._graph, Options(targets=(target,)), given)
+        outcome = self._rescore(self._graph, Options(targets=(scored_by,)), given)
         for name, result in outcome.results.items():
             if isinstance(result, Failed):
                 reason = f"stage {name} failed on version {recorded.version}'s files: {result.reason}"
                 return Incomparable(version=recorded.version, content=recorded.content, reason=reason)
-        states = {name: outcome.states[name] for name in after if name in outcome.states}
+        states = {self._plain(maker, name): outcome.states[name] for name in after if name in outcome.states}
         return msgspec.structs.replace(
             recorded, metrics=_metrics(states), scores=self._scores(scores, {**self._states, **states})
         )
+
+    def _between(self, made_by: StageName, scored_by: StageName) -> frozenset[StageName]:
+        """The stages on every way from the model to its score, the maker left out."""
+        waits = self._graph.waits
+        return dag.downstream(waits, [made_by]) & dag.upstream(waits, [scored_by]) - {made_by}
+
+    def _instance(self, maker: StageName, name: StageName) -> StageName:
+        """The instance that a pick took for `name`; `name` itself where it was not fanned out."""
+        stages = self._graph.pipeline.stages
+        rule, maker_rule, state = stages[name].pick, stages[maker].pick, self._states[maker]
+        if rule is None or maker_rule is None or not isinstance(state, Known):
+            return name
+        winners = [candidate for candidate, _ in maker_rule.candidates]
+        return rule.candidates[winners.index(state.record.stage)][0]
+
+    def _plain(self, maker: StageName, instance: StageName) -> StageName:
+        """The plain name of an instance, as the gate knows it."""
+        template = self._graph.pipeline.stages[instance].template
+        return template if self._graph.pipeline.stages[maker].pick else instance
 
     def _with_champion(self, model: Model, record: Record, champion: Output) -> Record:
         """The maker's record with the champion's files in the place of the candidate's."""

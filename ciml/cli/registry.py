@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ciml.adapters.ledgers.git import GitLedger
+from ciml.app.chronicle import Author
 from ciml.app.judge import Judged
+from ciml.app.propose import LINEAGE
+from ciml.app.register import Services
 from ciml.cli.wiring import Place
 from ciml.core.entries import Registration
-from ciml.core.ids import ModelName
+from ciml.core.errors import IntegrityError, UsageError
+from ciml.core.findings import suggestion
+from ciml.core.ids import CommitSha, ModelName
 from ciml.core.ledger import LedgerState
-from ciml.core.pipeline import Pipeline
+from ciml.core.lineage import RunTrace, decode
+from ciml.core.pipeline import Model, Pipeline
+from ciml.core.trust import Standing
+from ciml.core.url import bare
+
+if TYPE_CHECKING:
+    from ciml.adapters.mlflow.registry import MlflowRegistry
 
 
 class Registries:
@@ -24,6 +43,8 @@ class Registries:
 
     def __init__(self, place: Place, pipeline: Pipeline, environ: Mapping[str, str]) -> None:
         self._place = place
+        self._models = pipeline.models
+        self._environ = environ
         self.uri = pipeline.registry or environ.get("MLFLOW_TRACKING_URI") or None
         self._ledgers: dict[ModelName, GitLedger] = {}
         self._states: dict[ModelName, LedgerState] = {}
@@ -38,13 +59,33 @@ class Registries:
         """Whether the ledgers are branches of this clone alone."""
         return not (self.shared and self._place.repository.remote_url())
 
+    @property
+    def identity(self) -> str:
+        """What ledgers call the registry."""
+        return bare(self.uri).rstrip("/") if self.uri else "embedded"
+
+    @cached_property
+    def registry(self) -> MlflowRegistry:
+        """The registry itself; MLflow is imported with the first question."""
+        from ciml.adapters.mlflow.registry import MlflowRegistry
+
+        folder = f"{self._place.state}/registry"
+        if self.uri is None:
+            return MlflowRegistry.embedded(folder)
+        return MlflowRegistry(self.uri, identity=self.identity, scratch=f"{folder}/tmp")
+
     def ledger(self, model: ModelName) -> GitLedger:
         """A model's ledger: on `origin` for a shared registry, a local branch otherwise."""
         if model not in self._ledgers:
-            git = self._place.repository.git
             remote = None if self.local else "origin"
-            self._ledgers[model] = GitLedger(model, git, remote=remote, memory=f"{self._place.state}/index/ledgers")
+            self._ledgers[model] = GitLedger(
+                model, self._place.repository.git, remote=remote, memory=f"{self._place.state}/index/ledgers"
+            )
         return self._ledgers[model]
+
+    def services(self, model: ModelName) -> Services:
+        """Where one model is registered."""
+        return Services(ledger=self.ledger(model), registry=self.registry, store=self._place.store)
 
     def read(self, model: ModelName) -> LedgerState:
         """What a model's ledger says, asked once a call."""
@@ -52,11 +93,91 @@ class Registries:
             self._states[model] = self.ledger(model).read()
         return self._states[model]
 
+    def states(self) -> list[LedgerState]:
+        """What the ledgers of all models say."""
+        return [self.read(model) for model in self._models]
+
+    def model(self, name: str) -> Model:
+        """The model of that name.
+
+        Raises:
+            UsageError: ciml.yaml has none.
+        """
+        found = self._models.get(ModelName(name))
+        if found is None:
+            raise UsageError(f"there is no model {name!r} in ciml.yaml", hint=suggestion(name, self._models))
+        return found
+
+    def author(self) -> Author:
+        """Who writes to the ledgers in this call."""
+        return Author(
+            actor=self._environ.get("GITHUB_ACTOR") or self._place.repository.identity(),
+            at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            nonce=secrets.token_hex(16),
+        )
+
     def versions(self, judged: Iterable[Judged]) -> dict[str, int]:
         """Model -> the version that its recipe has, where it has one."""
         found = {item.model.name: self.read(item.model.name).recipes.get(item.recipe) for item in judged}
         return {name: version for name, version in found.items() if version is not None}
 
+    def standing(self, head: CommitSha | None, dirty: Iterable[str]) -> Standing:
+        """Where this call stands that wants to register; the remote is asked where the registry is shared."""
+        branch, tip = self._place.repository.remote_default() if self.shared and not self.local else ("", None)
+        return Standing(
+            head=head,
+            dirty=sorted(dirty),  # type: ignore[arg-type]
+            shared=not self.local,
+            default_branch=branch,
+            default_head=tip,
+        )
+
     def fetch(self, registration: Registration) -> None:
-        """Put a version's files into the store, verified by their digest."""
-        raise AssertionError
+        """Put a version's files into the store, verified by their digest.
+
+        Raises:
+            IntegrityError: the registry has other files than the ledger says.
+        """
+        store = self._place.store
+        artifact = registration.artifact
+        if store.has(artifact):
+            return
+        row = self.registry.row(self._model_of(registration), registration.version)
+        if row is None:
+            raise IntegrityError(f"version {registration.version} is gone from the registry {self.registry.identity}")
+        with _scratch(f"{self._place.state}/registry/tmp") as folder:
+            target = f"{folder}/model"
+            self.registry.fetch(row, artifact, target)
+            store.put_path(target, name=artifact.path)
+
+    def _model_of(self, registration: Registration) -> ModelName:
+        return next(
+            name for name, state in self._states.items() if state.versions.get(registration.version) == registration
+        )
+
+
+@contextmanager
+def _scratch(parent: str) -> Iterator[str]:
+    os.makedirs(parent, exist_ok=True)
+    folder = tempfile.mkdtemp(dir=parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Traces:
+    """The port VersionTraces: what the registry keeps with each version, asked once for each."""
+
+    def __init__(self, registries: Registries) -> None:
+        self._registries = registries
+
+    def file(self, model: ModelName, version: int, path: str) -> bytes | None:
+        """A file of the version's run, None where it has none."""
+        registration = self._registries.read(model).versions.get(version)
+        return self._registries.registry.file(registration.run, path) if registration else None
+
+    def trace(self, model: ModelName, version: int) -> RunTrace | None:
+        """The version's `ciml/lineage.json`, None where it has none."""
+        data = self.file(model, version, LINEAGE)
+        return decode(data, RunTrace, where=f"{LINEAGE} of {model}/{version}") if data is not None else None

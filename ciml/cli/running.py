@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from ciml import __version__
@@ -11,6 +12,7 @@ from ciml.adapters.executors.local import LocalExecutor
 from ciml.adapters.machine import resources
 from ciml.app.judge import Judged
 from ciml.app.perform import Means, Performance
+from ciml.app.plan import Prepared
 from ciml.app.ports import Executor
 from ciml.app.project import Project
 from ciml.cli.commands.plan import changes_document
@@ -20,8 +22,9 @@ from ciml.cli.progress import Progress
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import Place, journal
 from ciml.core import verdict as verdicts
+from ciml.core.changes import CONFIGURATION
 from ciml.core.forgotten import Known
-from ciml.core.ids import CommitSha, RepoPath, StageName
+from ciml.core.ids import CommitSha, Digest, GitOid, RepoPath, StageName
 from ciml.core.lineage import ChampionLine, CheckLine, ModelTrace, RunTrace, run_id, trace
 from ciml.core.pipeline import Pipeline
 from ciml.core.plan import Decision
@@ -76,25 +79,52 @@ class Running:
 
     def record(self, made: Performance) -> RunTrace:
         """The run's record, which is in the clone's journal from now on."""
-        project, graph, repository = self._project, made.prepared.graph, self._place.repository
-        head = project.tree.commit
-        recorded = RunTrace(
+        recorded = self.trace(made.prepared, made.results, made.judged, seconds=made.seconds)
+        if not (made.idle and self._project.last_commit == self._project.tree.commit):
+            journal(self._place).write(recorded)
+        return recorded
+
+    def trace(
+        self,
+        prepared: Prepared,
+        results: Mapping[StageName, StageResult],
+        judged: Iterable[Judged],
+        *,
+        seconds: float,
+    ) -> RunTrace:
+        """What a lineage keeps of results, however they came to be."""
+        graph, repository, environ = prepared.graph, self._place.repository, self._invocation.environ
+        head = self._project.tree.commit
+        return RunTrace(
             id=self.id,
             commit=repository.commit(head) if head else None,
-            dirty=made.prepared.dirty,
+            dirty=prepared.dirty,
             branch=repository.branch(),
             repository=repository.remote_url() or "",
+            event=environ.get("GITHUB_EVENT_NAME", "local").replace("_", "-"),
+            actor=environ.get("GITHUB_ACTOR") or repository.identity(),
+            run_url=run_url(environ),
             started=f"{self.started:%Y-%m-%dT%H:%M:%SZ}",
-            seconds=round(made.seconds, 3),
+            seconds=round(seconds, 3),
             ciml=__version__,
+            pipeline=Digest(hashlib.sha256(self._project.tree.read(CONFIGURATION) or b"").hexdigest()),
+            requirements=GitOid(graph.surroundings.requirements) if graph.surroundings.requirements else None,
             stages=tuple(
                 trace(name, graph.recipes[name], graph.inputs[name], graph.pipeline.stages[name].params, result)
-                for name, result in made.results.items()
+                for name, result in results.items()
             ),
-            models=tuple(model_trace(judged) for judged in made.judged),
+            models=tuple(model_trace(item, version=self.version_of(item)) for item in judged),
         )
-        journal(self._place).write(recorded)
-        return recorded
+
+    def version_of(self, judged: Judged) -> int | None:
+        """The version of a model's recipe, where it is registered."""
+        return self.registries.read(judged.model.name).recipes.get(judged.recipe)
+
+
+def run_url(environ: Mapping[str, str]) -> str:
+    """The address of the CI run; "" on a laptop."""
+    parts = [environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
+    return f"{parts[0]}/{parts[1]}/actions/runs/{parts[2]}" if all(parts) else ""
 
 
 def known(project: Project) -> Known:
@@ -108,7 +138,7 @@ def _parameters(pipeline: Pipeline, project: Project) -> dict[str, RepoPath]:
     return {name: file for file in pipeline.params_files for name in project.documents.params(project.tree, file)}
 
 
-def model_trace(judged: Judged) -> ModelTrace:
+def model_trace(judged: Judged, *, version: int | None = None) -> ModelTrace:
     """What a run's record keeps of one model."""
     verdict = judged.verdict
     champion = verdict.champion
@@ -124,6 +154,7 @@ def model_trace(judged: Judged) -> ModelTrace:
         reason=verdict.reason,
         checks=check_lines(judged),
         policy=judged.policy,
+        version=version,
     )
 
 

@@ -14,9 +14,10 @@ from ciml.adapters.git.objects import EMPTY_TREE, Objects, parse_commit
 from ciml.adapters.git.trees import CommitTree, decoded
 from ciml.adapters.git.worktree import WorkTree
 from ciml.core.changes import Base
-from ciml.core.errors import ConfigurationError, RepositoryError
+from ciml.core.errors import ConfigurationError, RepositoryError, ServiceError
 from ciml.core.ids import CommitSha, GitOid, RepoPath
 from ciml.core.tree import PathChange
+from ciml.core.url import bare, without_secrets
 
 if TYPE_CHECKING:
     from ciml.core.lineage import Commit
@@ -31,6 +32,7 @@ _FACTS = (
     # Last, since Git leaves it out where there is no work tree.
     "--show-cdup",
 )
+_NETWORK_S = 60.0
 _UNSAFE = re.compile(r"[\x00-\x20\x7f]|^-|^$")
 _FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -244,8 +246,6 @@ class Repository:
 
     def remote_url(self, remote: str = "origin") -> str | None:
         """The address of a remote, without user and password; None where there is none."""
-        from ciml.core.url import bare
-
         answer = self.git.ask("config", "--get", f"remote.{remote}.url")
         return bare(os.fsdecode(answer.out).strip()) or None
 
@@ -258,3 +258,32 @@ class Repository:
         """The commit that the remote's branch was at when it was last fetched or pushed."""
         found = self.objects.find(f"refs/remotes/{remote}/{branch}^{{commit}}")
         return CommitSha(found[0]) if found else None
+
+    def remote_default(self, remote: str = "origin") -> tuple[str, CommitSha | None]:
+        """The remote's default branch and where it is now, asked of the remote itself.
+
+        Raises:
+            ServiceError: it cannot be reached.
+        """
+        answer = self.git.ask("ls-remote", "--symref", remote, "HEAD", timeout_s=_NETWORK_S)
+        if answer.code:
+            raise ServiceError(
+                f"{self.remote_url(remote) or remote} does not say where its default branch is: "
+                f"{without_secrets(answer.error.strip())}"
+            )
+        branch, tip = "", None
+        for line in decoded(answer.out).splitlines():
+            left, _, name = line.partition("\t")
+            if left.startswith("ref: ") and name == "HEAD":
+                branch = left.removeprefix("ref: refs/heads/")
+            elif name == "HEAD" and _FULL.fullmatch(left):
+                tip = CommitSha(left)
+        return branch, tip
+
+    def identity(self) -> str:
+        """Who commits here, by Git's configuration; "unknown" where it does not say."""
+        answer = self.git.ask("config", "--get-regexp", r"^user\.(name|email)$")
+        told = dict(line.split(" ", 1) for line in decoded(answer.out).splitlines() if " " in line)
+        name, email = self.git.env.get("GIT_COMMITTER_NAME"), self.git.env.get("GIT_COMMITTER_EMAIL")
+        name, email = name or told.get("user.name", ""), email or told.get("user.email", "")
+        return f"{name} <{email}>".strip() if name or email else "unknown"

@@ -138,6 +138,13 @@ class LocalStore:
         """Whether an object of that name lies in the store (not verified)."""
         return self._objects.size(digest) is not None
 
+    def has(self, output: Output) -> bool:
+        """Whether every object of a file or directory lies in the store (by name and size, not verified)."""
+        try:
+            return all(self._objects.size(digest) == size for digest, size in self._objects_of(output))
+        except IntegrityError:
+            return False
+
     # Records.
 
     def record(self, key: Digest) -> Record | Miss:

@@ -11,6 +11,7 @@ from ciml.app.perform import Performance, perform
 from ciml.app.plan import prepare
 from ciml.app.run import Options
 from ciml.cli import receipt
+from ciml.cli.aftermath import Aftermath
 from ciml.cli.console import Console, Live
 from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.running import Running, show
@@ -53,9 +54,11 @@ def command(
         run = Running(place, project, invocation, console, jobs=jobs)
         with Live(console, len(prepared.graph.order)) as live:
             made = perform(project, prepared, run.means(live), options)
-        run.record(made)
+        recorded = run.record(made)
         show(project.tree.commit, made, run.registries.versions(made.judged), console)
         code = exit_code(made)
+        if not made.idle or any(not judged.recorded for judged in made.judged):
+            Aftermath(place, project, run.registries, invocation, console).settle(made, recorded)
         if made.idle:
             receipt.keep(place, project, prepared, invocation, console, code)
     return code

@@ -1,0 +1,111 @@
+"""What follows a run: its verdicts go into the ledger, its failures to the registry and to people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ciml.app.chronicle import record_verdict
+from ciml.app.judge import Judged
+from ciml.app.perform import Performance
+from ciml.app.project import Project
+from ciml.app.propose import judgement, tracked
+from ciml.cli.console import Console
+from ciml.cli.invocation import Invocation
+from ciml.cli.registry import Registries
+from ciml.cli.wiring import Place
+from ciml.core.errors import CimlError
+from ciml.core.ids import Digest
+from ciml.core.key import digest
+from ciml.core.lineage import RunTrace, of_model
+from ciml.core.results import Failed
+from ciml.core.trust import may_register
+from ciml.core.verdict import Status
+
+if TYPE_CHECKING:
+    from ciml.core.alert import Alert
+
+
+class Aftermath:
+    """Sees to what a run leaves behind; a registry or a service that fails is a warning, never the run's end.
+
+    Args:
+        place: where the call works.
+        project: what was run.
+        registries: ledgers and registry.
+        invocation: how ciml was called.
+        console: where warnings go.
+    """
+
+    def __init__(
+        self, place: Place, project: Project, registries: Registries, invocation: Invocation, console: Console
+    ) -> None:
+        self._place = place
+        self._project = project
+        self._registries = registries
+        self._environ = invocation.environ
+        self._console = console
+
+    def settle(self, made: Performance, run: RunTrace) -> None:
+        """Record, track and tell what is new of this run.
+
+        Raises:
+            ServiceError: the ledger cannot be reached.
+            TrustError: the ledger may not be written.
+        """
+        judged = [item for item in made.judged if not item.recorded and item.artifact is not None]
+        failed = any(isinstance(result, Failed) for result in made.results.values())
+        if (judged or failed) and run.commit is not None and self._may_register(made):
+            for item in judged:
+                self._record(item, run)
+            self._track(made, run, failed=failed)
+        self._tell(made, run)
+
+    def _may_register(self, made: Performance) -> bool:
+        dirty = self._project.tree.dirty if made.prepared.dirty else ()
+        return may_register(self._registries.standing(self._project.tree.commit, dirty)) is None
+
+    def _record(self, item: Judged, run: RunTrace) -> None:
+        author = self._registries.author()
+        entry = judgement(item, run, nonce=author.nonce, actor=author.actor, at=author.at)
+        record_verdict(self._registries.ledger(item.model.name), entry, registry=self._registries.identity)
+
+    def _track(self, made: Performance, run: RunTrace, *, failed: bool) -> None:
+        """Show in the registry what will have no version: what was rejected, and what failed."""
+        for item in made.judged:
+            status = item.verdict.status
+            unmade = failed and status is Status.NOT_JUDGED
+            if item.recorded or not (unmade or status is Status.REJECTED):
+                continue
+            shown = tracked(item, of_model(run, item.model.name))
+            if unmade:
+                shown = msgspec.structs.replace(shown, key=digest("ciml/failed-run/1", run.id), failed=True)
+            try:
+                self._registries.registry.log(shown)
+            except CimlError as error:
+                self._console.warn(f"this run is not shown in the registry: {error.message}")
+
+    def _tell(self, made: Performance, run: RunTrace) -> None:
+        from ciml.adapters.alerts import VARIABLE, Alerts
+        from ciml.core.alert import NotSent
+
+        urls = self._environ.get(VARIABLE, "")
+        if not urls.strip():
+            return
+        for outcome in Alerts(f"{self._place.state}/outbox", urls).send(tuple(self._alerts(made, run))):
+            if isinstance(outcome, NotSent):
+                self._console.warn(f"an alert was not sent to {outcome.target}: {outcome.reason}")
+
+    def _alerts(self, made: Performance, run: RunTrace) -> Iterator[Alert]:
+        from ciml.core import alert
+
+        wanted = self._project.pipeline.alerts
+        keys: dict[str, Digest] = {item.model.name: item.key for item in made.judged if not item.recorded}
+        for model in run.models:
+            if "rejected" in wanted and model.verdict == Status.REJECTED.value and model.name in keys:
+                yield alert.rejected(model, run, verdict=keys[model.name])
+        for stage in run.stages:
+            if "failed" in wanted and stage.result == "failed":
+                yield alert.failed(stage, run)

@@ -1,0 +1,96 @@
+"""`ciml doctor`: what is missing here."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ciml.adapters.tools import package, program
+from ciml.cli.console import Console
+from ciml.cli.invocation import Invocation
+from ciml.cli.wiring import open_place, project_at
+from ciml.core.errors import CimlError, ExitCode
+from ciml.core.value import Value
+
+EXTRAS = {
+    "mlflow": ("mlflow", "mlflow", "register models, show runs"),
+    "alerts": ("apprise", "apprise", "send alerts"),
+    "provenance": ("securesystemslib", "securesystemslib", "sign provenance"),
+}
+"""Extra -> module, distribution, what it is for."""
+
+
+class Finding(Value, frozen=True, kw_only=True):
+    """One thing that was looked at."""
+
+    what: str
+    state: str
+    """`ok`, `missing` or `wrong`."""
+    detail: str
+    hint: str = ""
+
+
+@click.command("doctor")
+@click.pass_obj
+def command(invocation: Invocation) -> int:
+    """Check what this machine and this repository have, and say what to do about what they lack."""
+    console = Console(invocation)
+    found = [*_programs(invocation), *_packages(), *_repository(invocation)]
+    console.document({"findings": found})
+    console.columns([(item.state, item.what, item.detail, item.hint) for item in found])
+    return ExitCode.CONFIGURATION if any(item.state == "wrong" for item in found) else ExitCode.OK
+
+
+def _programs(invocation: Invocation) -> list[Finding]:
+    git = program("git", "--version", environ=invocation.environ)
+    bash = program("bash", "--version", environ=invocation.environ)
+    uv = program("uv", "--version", environ=invocation.environ)
+    return [
+        Finding(what="python", state="ok", detail=sys.version.split()[0]),
+        Finding(
+            what="git", state="ok" if git else "wrong", detail=git or "not found", hint="" if git else "install it"
+        ),
+        Finding(what="bash", state="ok" if bash else "wrong", detail=bash or "not found", hint="stages run in it"),
+        Finding(
+            what="uv",
+            state="ok" if uv else "missing",
+            detail=uv or "not found",
+            hint="" if uv else "not needed; environments are made much faster with it",
+        ),
+    ]
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for extra, (module, distribution, purpose) in EXTRAS.items():
+        version = package(module, distribution)
+        hint = "" if version else f'pip install "ciml[{extra}]" to {purpose}'
+        findings.append(
+            Finding(what=extra, state="ok" if version else "missing", detail=version or "not installed", hint=hint)
+        )
+    return findings
+
+
+def _repository(invocation: Invocation) -> list[Finding]:
+    """The repository, its ciml.yaml and its registry, as far as there are any."""
+    try:
+        with open_place(invocation) as place:
+            where = Finding(what="repository", state="ok", detail=place.root or place.repository.git_dir)
+            try:
+                pipeline = project_at(place, invocation, {}).pipeline
+            except CimlError as error:
+                return [where, _wrong("ciml.yaml", error)]
+    except CimlError as error:
+        return [_wrong("repository", error)]
+    uri = pipeline.registry or invocation.environ.get("MLFLOW_TRACKING_URI")
+    detail = uri or "embedded: an SQLite database of this clone"
+    return [
+        where,
+        Finding(what="ciml.yaml", state="ok", detail=f"{len(pipeline.stages)} stages, {len(pipeline.models)} models"),
+        Finding(what="registry", state="ok", detail=detail),
+    ]
+
+
+def _wrong(what: str, error: CimlError) -> Finding:
+    return Finding(what=what, state="wrong", detail=error.message.partition("\n")[0], hint=error.hint or "")

@@ -1,0 +1,47 @@
+"""`ciml log`: commits with what ciml knows of them."""
+
+from __future__ import annotations
+
+import click
+
+from ciml.app.log import log
+from ciml.cli.console import Console
+from ciml.cli.invocation import Invocation
+from ciml.cli.registry import Registries
+from ciml.cli.wiring import journal, open_place, project_at
+from ciml.core.history import LogEvent, LogRow
+from ciml.core.lineage import one_line, shown
+
+
+@click.command("log")
+@click.argument("revision", default="HEAD")
+@click.option("-n", "limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many commits.")
+@click.pass_obj
+def command(invocation: Invocation, revision: str, limit: int) -> int:
+    """Show commits up to REVISION with their model versions, metrics, verdicts and deployments."""
+    console = Console(invocation)
+    with open_place(invocation) as place:
+        registries = Registries(place, project_at(place, invocation, {}).pipeline, invocation.environ)
+        rows = log(
+            registries.states(),
+            commits=place.repository,
+            journal=journal(place),
+            limit=limit,
+            revision=revision,
+        )
+    console.document({"commits": rows})
+    for row in rows:
+        _show(row, console)
+    return 0
+
+
+def _show(row: LogRow, console: Console) -> None:
+    console.line(f"{row.commit.sha[:10]}  {one_line(row.commit.subject)}")
+    console.columns([_event(event) for event in row.events])
+
+
+def _event(event: LogEvent) -> tuple[str, ...]:
+    name = f"{event.model}/{event.version}" if event.version is not None else event.model
+    metrics = ", ".join(f"{metric} {shown(value)}" for metric, value in event.metrics.items())
+    what = f"{event.what} {event.verdict or event.environment}".strip()
+    return ("   ", what, name, metrics, one_line(event.reason))

@@ -1,0 +1,42 @@
+"""`ciml promote`: make a registered version the champion."""
+
+from __future__ import annotations
+
+import click
+
+from ciml.app.promote import Moved, promote
+from ciml.cli.console import Console
+from ciml.cli.invocation import Invocation
+from ciml.cli.registry import Registries
+from ciml.cli.wiring import open_place, project_at
+
+
+@click.command("promote")
+@click.argument("model")
+@click.argument("version", type=click.IntRange(min=1))
+@click.option("--reason", metavar="TEXT", default="", help="Why; needed where the gate has not let it through.")
+@click.pass_obj
+def command(invocation: Invocation, model: str, version: int, reason: str) -> int:
+    """Make VERSION of MODEL the champion, by a person's word."""
+    console = Console(invocation)
+    with open_place(invocation) as place:
+        registries = Registries(place, project_at(place, invocation, {}).pipeline, invocation.environ)
+        known = registries.model(model)
+        moved = promote(
+            version,
+            author=registries.author(),
+            ledger=registries.ledger(known.name),
+            registry=registries.registry,
+            alias=known.champion.alias,
+            reason=reason,
+        )
+    show(moved, console)
+    return 0
+
+
+def show(moved: Moved, console: Console) -> None:
+    """Print who is champion now."""
+    console.document(moved)
+    before = f", in the place of version {moved.previous}" if moved.previous and moved.moved else ""
+    word = "is now" if moved.moved else "was already"
+    console.line(f"{moved.name} version {moved.version} {word} the champion{before}")
