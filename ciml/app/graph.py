@@ -76,7 +76,7 @@ def _ordered(waits: Mapping[StageName, tuple[StageName, ...]]) -> tuple[StageNam
 
 
 def _conditions(stage: Stage, pipeline: Pipeline) -> tuple[StageName, ...]:
-    """The stages whose metrics a `when` reads: those it names, else all that write metrics before it."""
+    """The stages whose metrics a `when` reads."""
     assert stage.when is not None, f"{stage.name} has no condition"
     return tuple(name for name in expression.stages_read(stage.when) if name in pipeline.stages)
 
@@ -90,9 +90,9 @@ def _surroundings(pipeline: Pipeline, tree: Tree, platform: str) -> Surroundings
         entry = tree.entries([environment.requirements]).get(environment.requirements)
         if entry is None:
             problem = Problem(
-                message=f"{environment.requirements!r} is not tracked by Git",
+                message=f"{environment.requirements!r} does not exist",
                 key="environment.requirements",
-                hint=f"git add {environment.requirements}",
+                hint="Write it, or leave the key out.",
             )
             raise ConfigurationError(problems=[problem])
         requirements = entry.oid

@@ -47,13 +47,14 @@ def prepare(project: Project, *, base: str | None = None) -> Prepared:
         RepositoryError: `base` names no commit.
     """
     graph = project_graph(project, project.tree, project.pipeline)
-    commit, unknown = _base(project, base)
+    dirty = is_dirty(project.tree, graph)
+    commit, unknown = _base(project, base, dirty=dirty)
     before, changes = _compare(project, graph, commit, unknown)
     outputs = project.outputs(project.pipeline) if project.outputs else None
     return Prepared(
         graph=graph,
         base=commit,
-        dirty=is_dirty(project.tree, graph),
+        dirty=dirty,
         changes=changes,
         reasons=Reasons(graph, before),
         evidence=LookedUp(project.store, outputs, project.pipeline.params),
@@ -107,13 +108,13 @@ def is_dirty(tree: Tree, graph: Graph) -> bool:
     return any(path not in outputs and outputs.isdisjoint(folders(path)) for path in tree.dirty)
 
 
-def _base(project: Project, base: str | None) -> tuple[CommitSha | None, str | None]:
+def _base(project: Project, base: str | None, *, dirty: bool) -> tuple[CommitSha | None, str | None]:
     """The commit to compare with, or None and why there is none."""
     if base is not None:
         return project.history.resolve(base), None
     if project.tree.commit is None:
         return None, "no commit yet"
-    if project.tree.dirty:
+    if dirty:
         return project.tree.commit, None
     if project.last_commit is None:
         return None, "no run here yet"

@@ -26,7 +26,7 @@ class Tree(Protocol):
     commit: CommitSha | None
     """None before the first commit."""
     dirty: frozenset[RepoPath]
-    """Tracked paths that differ from `commit`; empty for a commit's own tree."""
+    """Paths that differ from `commit`, tracked or admitted; empty for a commit's own tree."""
 
     def entries(self, paths: Iterable[RepoPath]) -> Mapping[RepoPath, TreeEntry]:
         """The entries of those paths that exist; a directory has its tree's object id."""
@@ -48,6 +48,18 @@ class Tree(Protocol):
             TrustError: a link that leaves the repository.
             RaceError: the file changed on disk since it was hashed.
         """
+        ...
+
+    def untracked(self, *under: RepoPath) -> list[RepoPath]:
+        """The files at or below these paths that Git neither tracks nor ignores, sorted; none in a commit."""
+        ...
+
+    def ignores(self, path: RepoPath) -> bool:
+        """Whether something lies at or below `path` on disk that Git was told to ignore."""
+        ...
+
+    def admit(self, paths: Iterable[RepoPath]) -> None:
+        """Let files on disk count as if they were tracked, from now on; a commit holds what it holds."""
         ...
 
     def locate(self, entry: TreeEntry) -> str | None:

@@ -6,14 +6,16 @@ import posixpath
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ciml.app.ports import Tree, TreeEntry
+from ciml.app.untracked import admit_declared, admit_modules, admit_settings, glob_start
 from ciml.core.errors import ConfigurationError, Problem
 from ciml.core.ids import GitOid, RepoPath, StageName
 from ciml.core.imports import ImportedName, closures, imports_of
 from ciml.core.inputs import DataInput, Input, TrackedInput
 from ciml.core.manifest import Manifest, manifest_paths
+from ciml.core.paths import folders
 from ciml.core.pipeline import Pipeline, Place, Stage
 from ciml.core.producers import Producers, is_glob, matches
-from ciml.core.tree import DIRECTORY
+from ciml.core.tree import DIRECTORY, LINK, SUBMODULE, link_target
 
 
 class Resolver:
@@ -44,27 +46,32 @@ class Resolver:
         self._files: dict[RepoPath, Sequence[TreeEntry]] = {}
         self._manifests: dict[RepoPath, Manifest] = {}
         self._problems: list[Problem] = []
+        self._following: list[RepoPath] = []
+        """The links that are being followed, to notice a circle."""
 
     def resolve(self) -> dict[StageName, tuple[Input, ...]]:
         """All inputs of all stages, imported modules included.
 
         Raises:
-            ConfigurationError: for all inputs at once that are none of: tracked, behind a
+            ConfigurationError: for all inputs at once that are none of: tracked or new, behind a
                 manifest, made by a stage.
+            RepositoryError: an input lies in a submodule that is not checked out.
+            TrustError: an input is a link that leaves the repository.
         """
         stages = self._pipeline.stages
-        declared = [place for stage in stages.values() for place in stage.inputs]
-        self._look_up(place.path for place in declared if not is_glob(place.path))
-        self._look_up(
-            manifest
-            for place in declared
-            if place.path not in self._entries and not is_glob(place.path)
-            for manifest in manifest_paths(place.path)
-        )
+        admit_settings(self._pipeline, self._tree)
+        self._declare({place.path: None for stage in stages.values() for place in stage.inputs})
         resolved = {name: self._stage(stage) for name, stage in stages.items()}
         if self._problems:
             raise ConfigurationError(problems=self._problems)
         return self._with_imports(resolved)
+
+    def _declare(self, paths: Collection[RepoPath]) -> None:
+        """Look up paths that are inputs, and the manifests that may stand for them."""
+        admit_declared(paths, self._tree, self._producers)
+        plain = [path for path in paths if not is_glob(path)]
+        self._look_up(plain)
+        self._look_up(file for path in plain if path not in self._entries for file in manifest_paths(path))
 
     def _look_up(self, paths: Iterable[RepoPath]) -> None:
         new = [path for path in dict.fromkeys(paths) if path not in self._looked_up]
@@ -98,10 +105,55 @@ class Resolver:
             return [_data(place, manifest)]
         entry = self._entries.get(place.path)
         if entry is None:
-            return list(self._producers.below(place, reader=stage))
+            return list(self._producers.below(place, reader=stage)) or self._through_link(stage, place)
+        if entry.mode == LINK:
+            return [_tracked(place.inside, entry), *self._behind(stage, entry, must=True)]
+        if entry.mode == SUBMODULE:
+            self._below(entry.path)  # an error where it is not checked out
         if entry.mode != DIRECTORY:
             return [_tracked(place.inside, entry)]
-        return self._directory(stage, place, entry)
+        links = [file for file in self._below(place.path) if file.mode == LINK]
+        behind = [item for link in links for item in self._behind(stage, link, outside=place.path)]
+        return [*self._directory(stage, place, entry), *behind]
+
+    # A link is nothing without what it leads to.
+
+    def _behind(
+        self, stage: Stage, link: TreeEntry, *, outside: RepoPath | None = None, must: bool = False
+    ) -> list[Input]:
+        """What a link leads to, unless it is in the folder `outside`; with `must`, there must be something."""
+        target = self._target(link)
+        if link.path in self._following or (outside is not None and f"{target}/".startswith(f"{outside}/")):
+            return []
+        self._declare([target])
+        self._following.append(link.path)
+        found = self._place(stage, Place(path=target, inside=target))
+        self._following.pop()
+        if must and not found:
+            self._problems.append(self._nothing(stage, Place(path=target, inside=target)))
+        return found
+
+    def _through_link(self, stage: Stage, place: Place) -> list[Input]:
+        """The input at a path that leads through a linked folder: the link, and the path behind it."""
+        above = [RepoPath(path) for path in reversed(folders(place.path))]
+        self._look_up(above)
+        entries = [self._entries[path] for path in above if path in self._entries]
+        link = next((entry for entry in entries if entry.mode == LINK), None)
+        if link is None or link.path in self._following:
+            return []
+        path = RepoPath(self._target(link) + place.path[len(link.path) :])
+        self._declare([path])
+        self._following.append(link.path)
+        found = self._place(stage, Place(path=path, inside=path))
+        self._following.pop()
+        return [_tracked(link.path, link), *found] if found else []
+
+    def _target(self, link: TreeEntry) -> RepoPath:
+        target = link_target(link.path, self._tree.fetch(link).decode("utf-8", "surrogateescape"))
+        assert target is not None, f"{link.path} leaves the repository, which fetching it has let pass"
+        return target
+
+    # Folders and globs.
 
     def _directory(self, stage: Stage, place: Place, entry: TreeEntry) -> list[Input]:
         """A tracked directory, without the outputs that lie in it."""
@@ -113,10 +165,9 @@ class Resolver:
         return list(self._producers.below(place, reader=stage))
 
     def _glob(self, stage: Stage, place: Place) -> list[Input]:
-        start = RepoPath(posixpath.dirname(place.path.partition("*")[0].partition("?")[0].partition("[")[0]))
         found: list[Input] = [
             _tracked(entry.path, entry)
-            for entry in self._below(start)
+            for entry in self._below(glob_start(place.path))
             if matches(entry.path, place.path) and not self._producers.covers(entry.path)
         ]
         return found + list(self._producers.matching(place.path, reader=stage))
@@ -137,13 +188,24 @@ class Resolver:
         tracked = [entry.path for entry in self._below(RepoPath(""))]
         known = [*tracked, *self._producers.paths, *{posixpath.dirname(path) for path in tracked}]
         near = get_close_matches(place.path, known, n=1, cutoff=0.5)
+        message = f"stage {stage.name}: the input {place.path!r} is not tracked by Git, has no manifest beside it, "
+        hint = f"the nearest path that exists is {near[0]!r}" if near else f"`git add {place.path}` if it is code"
+        above = [path for path in folders(place.path) if self._is_submodule(RepoPath(path))]
+        if above:
+            hint = f"it lies in the submodule {above[0]}, which is an input as a whole: name {above[0]}"
+        elif not is_glob(place.path) and self._tree.ignores(place.path):
+            message = f"stage {stage.name}: the input {place.path!r} is ignored by Git, has no manifest beside it, "
+            hint = f"`git add --force {place.path}` tracks it all the same"
         return Problem(
-            message=f"stage {stage.name}: the input {place.path!r} is not tracked by Git, has no manifest beside "
-            "it, and no stage makes it",
+            message=f"{message}and no stage makes it",
             line=stage.line,
             key=f"stages.{stage.template}.inputs",
-            hint=f"the nearest path that exists is {near[0]!r}" if near else f"`git add {place.path}` if it is code",
+            hint=hint,
         )
+
+    def _is_submodule(self, path: RepoPath) -> bool:
+        self._look_up([path])
+        return path in self._entries and self._entries[path].mode == SUBMODULE
 
     # Python modules that are imported, directly or not.
 
@@ -175,6 +237,11 @@ class Resolver:
     def _directories(self, paths: Collection[RepoPath]) -> Mapping[RepoPath, bool]:
         """Those of the paths that Git tracks -> whether it is a directory."""
         self._look_up(paths)
+        missing = [path for path in paths if path not in self._entries]
+        if missing and admit_modules(missing, self._tree, self._producers):
+            self._looked_up.difference_update(missing)
+            self._files.clear()
+            self._look_up(missing)
         return {path: self._entries[path].mode == DIRECTORY for path in paths if path in self._entries}
 
     def _imports(self, files: Collection[RepoPath]) -> Mapping[RepoPath, tuple[ImportedName, ...]]:

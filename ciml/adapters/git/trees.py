@@ -130,6 +130,17 @@ class CommitTree:
         inner = self._submodule(entry.path, entry.oid).files(RepoPath(""))
         return [TreeEntry(path=RepoPath(f"{entry.path}/{file.path}"), mode=file.mode, oid=file.oid) for file in inner]
 
+    def untracked(self, *under: RepoPath) -> list[RepoPath]:
+        """None: a commit holds what is tracked."""
+        return []
+
+    def ignores(self, path: RepoPath) -> bool:
+        """False: in a commit nothing lies beside what is tracked."""
+        return False
+
+    def admit(self, paths: Iterable[RepoPath]) -> None:
+        """Nothing: a commit holds what it holds."""
+
     def read(self, path: RepoPath) -> bytes | None:
         """The bytes of a file, links inside the repository followed; None where there is none.
 

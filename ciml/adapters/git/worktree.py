@@ -14,7 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from ciml.adapters.git import lfs
 from ciml.adapters.git.command import Git, without_filters
 from ciml.adapters.git.objects import Objects
+from ciml.adapters.git.overlay import FOLDER, children
 from ciml.adapters.git.trees import CommitTree, decoded, encoded, inside
+from ciml.adapters.git.untracked import ignored, untracked
 from ciml.core.errors import RaceError, RepositoryError, TrustError
 from ciml.core.ids import GitOid, RepoPath
 from ciml.core.tree import DIRECTORY, EXECUTABLE, FILE, LINK, SUBMODULE, TreeEntry
@@ -52,7 +54,7 @@ class WorkTree:
         self._over: dict[RepoPath, TreeEntry | None] = self._overlay()
         """What differs from HEAD; None where it is deleted."""
         self.dirty = frozenset(self._over)
-        self._children = _children(self._over)
+        self._children = children(self._over)
         self._trees: dict[str, GitOid | None] = {}
 
     # What differs from HEAD.
@@ -196,7 +198,7 @@ class WorkTree:
             for name, entry in self._children[folder].items():
                 new = (
                     entry
-                    if entry is not _FOLDER
+                    if entry is not FOLDER
                     else self._folder_entry(RepoPath(f"{folder}/{name}" if folder else name))
                 )
                 if new is None:
@@ -225,10 +227,23 @@ class WorkTree:
                     found[path] = entry
         return [found[path] for path in sorted(found)]
 
-    def untracked(self, under: RepoPath) -> list[RepoPath]:
-        """The files at or below a path that Git neither tracks nor ignores, sorted."""
-        listed = self._git.run("ls-files", "-z", "--others", "--exclude-standard", "--", under or ".")
-        return sorted(decoded(name) for name in listed.split(b"\0") if name)
+    def untracked(self, *under: RepoPath) -> list[RepoPath]:
+        """The files at or below these paths that Git neither tracks nor ignores, sorted."""
+        return untracked(self._git, self._root, under)
+
+    def ignores(self, path: RepoPath) -> bool:
+        """Whether something lies at or below `path` that Git was told to ignore."""
+        return ignored(self._git, path)
+
+    def admit(self, paths: Iterable[RepoPath]) -> None:
+        """Let files on disk count as if they were tracked, from now on. Links and regular files only."""
+        mode = None if self._trust_mode else FILE
+        new = {path: self._on_disk(path, mode) for path in paths if self._over.get(path) is None}
+        if any(new.values()):
+            self._over.update((path, entry) for path, entry in new.items() if entry)
+            self.dirty = frozenset(self._over)
+            self._children = children(self._over)
+            self._trees.clear()
 
     # Bytes.
 
@@ -325,24 +340,3 @@ class WorkTree:
 
     def _full(self, path: RepoPath) -> str:
         return f"{self._root}/{path}"
-
-
-_FOLDER = TreeEntry(path=RepoPath(""), mode=DIRECTORY, oid=GitOid(""))
-"""Stands for a folder in which something differs."""
-
-
-def _children(over: dict[RepoPath, TreeEntry | None]) -> dict[RepoPath, dict[str, TreeEntry | None]]:
-    """Folder -> what differs right in it. A file wins over a folder, a folder over a deleted file."""
-    children: dict[RepoPath, dict[str, TreeEntry | None]] = {}
-    for path, entry in over.items():
-        folder, _, name = path.rpartition("/")
-        here = children.setdefault(RepoPath(folder), {})
-        if entry is not None or name not in here:
-            here[name] = entry
-        while folder:
-            above, _, name = folder.rpartition("/")
-            there = children.setdefault(RepoPath(above), {})
-            if there.get(name) is None:
-                there[name] = _FOLDER
-            folder = above
-    return children
