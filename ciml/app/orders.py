@@ -10,7 +10,7 @@ from ciml.core.inputs import DataInput, ProducedInput, TrackedInput
 from ciml.core.order import OrderEnvironment, OrderInput, WorkOrder
 from ciml.core.pipeline import ParamValue, Place
 from ciml.core.plan import Evidence, Graph, Known, State, made_inputs
-from ciml.core.tree import DIRECTORY, EXECUTABLE, LINK
+from ciml.core.tree import DIRECTORY, EXECUTABLE, LINK, SUBMODULE
 
 
 class Orders:
@@ -60,8 +60,9 @@ class Orders:
             secrets=stage.secrets,
             workdir=stage.workdir,
             inputs=tuple(self._inputs(name, states)),
-            params=_nested(stage.params),
-            params_files={path: self._dump(path, tree) for path, tree in stage.params_files.items()},
+            # Sorted, as in the key: equal keys see equal bytes, however the files are arranged.
+            params=_sorted(_nested(stage.params)),
+            params_files={path: self._dump(path, _sorted(tree)) for path, tree in stage.params_files.items()},
             # A record speaks of the paths that the stage sees, so that instances may share it.
             outputs=tuple(Place(path=place.inside, inside=place.inside) for place in stage.outputs),
             metrics=tuple(place.inside for place in stage.outputs if place.path in stage.metrics),
@@ -71,7 +72,8 @@ class Orders:
             timeout_s=stage.timeout_s,
             retry=stage.retry,
             resources=stage.resources,
-            cache=stage.cache,
+            # What runs every time must not be answered from the store.
+            cache=stage.cache and stage.isolated and not stage.always,
             fresh=fresh,
             isolated=stage.isolated,
         )
@@ -120,7 +122,7 @@ class Orders:
         return orders
 
     def _tracked(self, item: TrackedInput) -> list[OrderInput]:
-        if item.mode != DIRECTORY:
+        if item.mode not in (DIRECTORY, SUBMODULE):
             return [self._file(item.inside, TreeEntry(path=item.path, mode=item.mode, oid=item.oid))]
         return [
             self._file(RepoPath(item.inside + entry.path[len(item.path) :]), entry)
@@ -137,10 +139,28 @@ class Orders:
         known = self._digests.get(entry.oid)
         if known and self._store.holds(known[0]):
             return known
-        data = self._tree.fetch(entry)
-        stored = (self._store.put_bytes(data), len(data))
+        if path := self._tree.locate(entry):
+            output = self._store.put_path(path, name=entry.path)
+            stored = (output.digest, output.size)
+        else:
+            data = self._tree.fetch(entry)
+            stored = (self._store.put_bytes(data), len(data))
         self._digests[entry.oid] = stored
         return stored
+
+
+def _sorted(tree: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
+    """The same tree with its keys in order, at every depth."""
+    return {key: _ordered(value) for key, value in sorted(tree.items())}
+
+
+def _ordered(value: ParamValue) -> ParamValue:
+    match value:
+        case dict():
+            return _sorted(value)
+        case list():
+            return [_ordered(item) for item in value]
+    return value
 
 
 def _nested(params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:

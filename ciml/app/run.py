@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from ciml.app.orders import Orders
 from ciml.app.ports import Executor
 from ciml.core import dag
+from ciml.core.errors import StageError
 from ciml.core.ids import StageName
 from ciml.core.order import WorkOrder
-from ciml.core.plan import Action, Decision, Evidence, Graph, Known, Pending, State, decide
+from ciml.core.plan import Action, Decision, Evidence, Graph, Known, Pending, State, decide, reads
 from ciml.core.results import Cancelled, Failed, Ran, Record, Restored, Skipped, StageResult
 from ciml.core.value import Value
 
@@ -123,19 +124,25 @@ class _Run:
         return Outcome(results=results, states=self._states)
 
     def _set_out(self, given: Mapping[StageName, State]) -> None:
-        """Count what each wanted stage waits for. A `finally` stage waits for all that are not."""
+        """Count what each wanted stage waits for. A `finally` stage waits for all that do not wait for it."""
         stages = self._graph.pipeline.stages
         unsettled = {name: [o for o in before if o not in given] for name, before in self._graph.waits.items()}
         needed = dag.upstream(unsettled, self._options.targets or self._graph.order)
         wanted = [name for name in self._graph.order if name in needed and name not in given]
         ordinary = [name for name in wanted if not stages[name].always]
         for name in wanted:
-            before = dict.fromkeys([*unsettled[name], *(ordinary if stages[name].always else ())])
+            others = self._others(name, ordinary) if stages[name].always else ()
+            before = dict.fromkeys([*unsettled[name], *others])
             self._waiting_for[name] = len(before)
             for other in before:
                 self._followers.setdefault(other, []).append(name)
             if not before:
                 self._ready.append(name)
+
+    def _others(self, name: StageName, ordinary: Sequence[StageName]) -> list[StageName]:
+        """The ordinary stages that a `finally` stage waits for: all but those that come after it."""
+        after = dag.downstream(self._graph.waits, [name])
+        return [other for other in ordinary if other not in after]
 
     def _start_what_can(self) -> None:
         for _ in range(len(self._blocked)):
@@ -148,14 +155,11 @@ class _Run:
         if cancelled := self._cancelled(name):
             self._end(name, cancelled)
             return
-        decision = decide(
-            name,
-            self._graph,
-            self._states,
-            self._with.evidence,
-            why=self._with.why,
-            force=name in self._forced,
-        )
+        try:
+            decision = self._decide(name)
+        except StageError as error:
+            self._end(name, Failed(reason=error.message))
+            return
         self._states[name] = decision.state
         self._with.observer.decided(name, decision)
         match decision.action, decision.state:
@@ -170,12 +174,23 @@ class _Run:
             case _:
                 self._end(name, Skipped(reason=decision.reason))
 
+    def _decide(self, name: StageName) -> Decision:
+        return decide(
+            name,
+            self._graph,
+            self._states,
+            self._with.evidence,
+            why=self._with.why,
+            force=name in self._forced,
+        )
+
     def _cancelled(self, name: StageName) -> Cancelled | None:
-        """Why a stage is not to start, if it is not."""
-        for other in self._graph.waits[name]:
+        """Why a stage is not to start, if it is not. A `finally` stage starts whenever it has its inputs."""
+        always = self._graph.pipeline.stages[name].always
+        for other in reads(name, self._graph) if always else self._graph.waits[name]:
             if isinstance(self._states.get(other), Pending | None):
                 return Cancelled(reason=f"{other} did not end well")
-        if self._failed and not self._options.keep_going and not self._graph.pipeline.stages[name].always:
+        if self._failed and not self._options.keep_going and not always:
             return Cancelled(reason="another stage failed")
         return None
 

@@ -34,36 +34,29 @@ def digest(tag: str, *parts: object) -> Digest:
     Args:
         tag: kind and version, such as `ciml/recipe/1`.
         parts: values, strings, numbers, booleans, None, and lists, tuples and mappings of them.
-            Strings may hold surrogates, as paths do that are not UTF-8.
+            Strings may hold surrogates, as paths do that are not UTF-8. Numbers are finite.
     """
     try:
-        text = _encode(parts)
+        text, end = _encode(parts), b"\0"
     except UnicodeEncodeError:
-        text = _encode(_without_surrogates(parts))
-    return Digest(hashlib.sha256(tag.encode() + b"\0" + text).hexdigest())
+        # Another end of the tag, so that no list that is Unicode can have the same text.
+        text, end = _encode(_without_surrogates(parts)), b"\1"
+    return Digest(hashlib.sha256(tag.encode() + end + text).hexdigest())
 
 
 def _without_surrogates(part: object) -> object:
-    """The same value with each string that is not Unicode as {"bytes": hex}: no string equals that."""
+    """The same value as lists, with every string as ["text", hex] of its bytes."""
     match part:
         case str():
-            raw = part.encode("utf-8", "surrogateescape")
-            return part if raw.isascii() or _is_utf8(part) else {"bytes": raw.hex()}
+            return ["text", part.encode("utf-8", "surrogatepass").hex()]
         case list() | tuple():
-            return [_without_surrogates(item) for item in part]
+            return ["list", *map(_without_surrogates, part)]
         case dict():
-            return [[_without_surrogates(key), _without_surrogates(part[key])] for key in sorted(part)]
+            pairs = [[_without_surrogates(key), _without_surrogates(part[key])] for key in sorted(part)]
+            return ["mapping", *pairs]
         case Value():
-            return _without_surrogates(msgspec.structs.asdict(part))
+            return ["value", type(part).__name__, _without_surrogates(msgspec.structs.asdict(part))]
     return part
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class Surroundings(Value, frozen=True, kw_only=True):
@@ -84,6 +77,7 @@ def _declaration(stage: Stage, surroundings: Surroundings) -> tuple[object, ...]
         stage.command.argv,
         sorted(stage.command.arguments),
         stage.params,
+        stage.params_files,
         stage.env,
         stage.image,
         stage.workdir,

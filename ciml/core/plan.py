@@ -16,7 +16,7 @@ from ciml.core.changes import ChangeSet
 from ciml.core.ids import CommitSha, Digest, RepoPath, StageName
 from ciml.core.inputs import Input, ProducedInput
 from ciml.core.key import Surroundings
-from ciml.core.metrics import Metrics
+from ciml.core.metrics import Metrics, Undefined, combine, of_stage
 from ciml.core.pipeline import Pipeline, Stage
 from ciml.core.results import Output, Record
 from ciml.core.value import Value
@@ -145,7 +145,7 @@ def decide(
         force: run although a record exists.
     """
     stage = graph.pipeline.stages[name]
-    read = _read(name, graph)
+    read = reads(name, graph)
     for other in read:
         if isinstance(state := states[other], LeftOut):
             return _left_out(f"{other} was left out")
@@ -156,13 +156,13 @@ def decide(
     if stage.pick:
         return _pick(stage, known, evidence)
     if stage.when is not None:
-        value = evidence.holds(stage.when, {other: _all_metrics(state.record) for other, state in known.items()})
+        value = evidence.holds(stage.when, {other: combine(state.record.metrics) for other, state in known.items()})
         if value is not True:
             return _left_out(f"when is {'false' if value is False else value}: {stage.when}")
     return _by_record(stage, graph, known, evidence, why=why, force=force)
 
 
-def _read(name: StageName, graph: Graph) -> tuple[StageName, ...]:
+def reads(name: StageName, graph: Graph) -> tuple[StageName, ...]:
     """The stages whose results this one needs, each once, in a fixed order."""
     stage = graph.pipeline.stages[name]
     makers = [item.stage for item in graph.inputs[name] if isinstance(item, ProducedInput)]
@@ -228,24 +228,14 @@ def output_of(record: Record, path: RepoPath) -> Output:
     return next(output for output in record.outputs if output.path == path)
 
 
-def _all_metrics(record: Record) -> Metrics:
-    """The metrics of all files of one record, together."""
-    values: dict[str, float] = {}
-    problems: dict[str, str] = {}
-    for metrics in record.metrics.values():
-        values |= metrics.values
-        problems |= metrics.problems
-    return Metrics(values=values, problems=problems)
-
-
 def _pick(stage: Stage, known: Mapping[StageName, Known], evidence: Evidence) -> Decision:
     """The winner's outputs under the plain names. Ties go to the first; no finite number loses."""
     rule = stage.pick
     assert rule is not None, f"{stage.name} is not a pick node"
     best: tuple[float, StageName] | None = None
     for candidate, scored in rule.candidates:
-        value = _all_metrics(known[scored].record).values.get(rule.metric)
-        if value is None:
+        value = of_stage(rule.metric, combine(known[scored].record.metrics))
+        if isinstance(value, Undefined):
             continue
         gain = value if rule.goal == "max" else -value
         if best is None or gain > best[0]:
