@@ -27,8 +27,8 @@ _COLOURS = {
     "failed": "red",
     "rejected": "red",
     "accepted": "green",
-    "fails": "red",
-    "holds": "green",
+    "fail": "red",
+    "pass": "green",
     "maybe": "magenta",
 }
 
@@ -85,15 +85,16 @@ class Console:
             return
         widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
         for number, row in enumerate(shown):
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-            if header and number == 0:
-                cells = [click.style(cell, bold=True) for cell in cells]
-            else:
-                cells = [
-                    click.style(cell, fg=_COLOURS[word]) if (word := cell.strip()) in _COLOURS else cell
-                    for cell in cells
-                ]
-            self.line("  ".join(cells).rstrip())
+            used = len("\0".join(row).rstrip("\0 ").split("\0"))
+            cells = [cell.ljust(width) for cell, width in zip(row[: used - 1], widths, strict=False)]
+            cells.append(row[used - 1])
+            self.line("  ".join(self._styled(cell, bold=bool(header) and number == 0) for cell in cells))
+
+    def _styled(self, cell: str, *, bold: bool) -> str:
+        if bold:
+            return click.style(cell, bold=True)
+        word = cell.strip()
+        return click.style(cell, fg=_COLOURS[word]) if word in _COLOURS else cell
 
 
 class Live:

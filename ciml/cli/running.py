@@ -210,11 +210,15 @@ def show_verdict(judged: Judged, console: Console) -> None:
 
 
 def _show_findings(judged: Judged, console: Console) -> None:
-    verdict = judged.verdict
-    console.columns(
-        [(row.mark, row.check, row.left, row.right, row.detail) for row in verdicts.rows(verdict)],
-        header=("", "check", "this model", "against", ""),
-    )
+    """A line a check, with what stands behind it on a line of its own."""
+    found = verdicts.rows(judged.verdict)
+    width = max(len(row.check) for row in found)
+    sides = max(len(row.left) for row in found)
+    for row in found:
+        against = f"  against {row.right}" if row.right != "–" else ""
+        console.columns([(row.mark, f"{row.check:{width}}", f"{row.left:>{sides}}{against}")])
+        if row.detail:
+            console.line(f"      {row.detail}")
 
 
 def document(head: CommitSha | None, made: Performance, versions: Mapping[str, int]) -> dict[str, object]:

@@ -190,12 +190,17 @@ def _by_record(
         return Decision(action=Action.RUN, reason=always, key=key)
     record = evidence.record(key)
     if record is None:
-        return Decision(action=Action.RUN, reason=why(stage.name) or "no record of these inputs", key=key)
+        return Decision(action=Action.RUN, reason=why(stage.name) or _news(known), key=key)
     state = Known(key=key, record=record)
     if evidence.in_place(stage, record):
         return Decision(action=Action.SKIP, reason="up to date", key=key, state=state)
     reason = why(stage.name) or "its outputs are stored, and not in the work tree"
     return Decision(action=Action.RESTORE, reason=reason, key=key, state=state)
+
+
+def _news(known: Mapping[StageName, Known]) -> str:
+    """Why there is no record, where nothing in Git says why."""
+    return f"no record for what {', '.join(known)} made" if known else "no record of these inputs"
 
 
 def _always(stage: Stage, *, force: bool) -> str | None:
