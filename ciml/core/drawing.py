@@ -138,7 +138,8 @@ def _details(node: Node) -> tuple[str, ...]:
         case Kind.COMMIT:
             return (_fact(facts, "time"), _fact(facts, "author"), _fact(facts, "subject"))
         case Kind.CODE:
-            because = f"imported by {facts['because']}" if facts.get("because") else ""
+            # By which file depends on the stage, and a file that several stages read is one node.
+            because = "imported" if facts.get("because") else ""
             return (_fact(facts, "oid")[:7], because)
         case Kind.DATA:
             return (_digest(facts), _size(facts), _fact(facts, "source"))

@@ -29,7 +29,7 @@ churn/2  champion  accepted  accuracy 0.94  2026-11-21T02:31:02Z
     │     │     └─ code src/prepare.py  0101010  in b2b2b2b
     │     ├─ params train.depth = 5, train.lr = 0.1
     │     ├─ code src/train.py  0202020  in b2b2b2b
-    │     └─ code src/layers.py  0303030  imported by src/train.py  in b2b2b2b
+    │     └─ code src/layers.py  0303030  imported  in b2b2b2b
     ├─ stage evaluate  ran  12.3 s  linux-x86_64-3.11  accuracy 0.94
     │  ├─ build/model  sha256:2e2e2e2e2e2e  12.3 kB in 3 files  accepted as churn  (see above)
     │  ├─ build/train.csv  sha256:7ab17ab17ab1  12.3 kB  (see above)
