@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ciml.app.ports import Ledger, Registry
 from ciml.core.errors import IntegrityError, ServiceError
 from ciml.core.ledger import LedgerState
 from ciml.core.registry import Row, mismatch
 
 _ROUNDS = 12
+_FAILURES = 3
+"""Two writers that set one alias at once may make the registry fail for one of them."""
 
 
 def recorded_row(state: LedgerState, version: int, registry: Registry) -> Row:
@@ -27,6 +31,19 @@ def recorded_row(state: LedgerState, version: int, registry: Registry) -> Row:
     return row
 
 
+def settle(act: Callable[[], None], settled: Callable[[], bool]) -> None:
+    """Do what others may be doing at the same time: their doing it first is no failure.
+
+    Raises:
+        ServiceError: it failed, and is not done.
+    """
+    try:
+        act()
+    except ServiceError:
+        if not settled():
+            raise
+
+
 def follow(ledger: Ledger, registry: Registry, state: LedgerState, alias: str) -> LedgerState:
     """The state of the ledger that the alias is seen to follow.
 
@@ -36,11 +53,17 @@ def follow(ledger: Ledger, registry: Registry, state: LedgerState, alias: str) -
     Raises:
         ServiceError: others keep moving the alias.
     """
+    failures = 0
     for _ in range(_ROUNDS):
         champion = state.champion
         if champion is None or registry.aliases(state.model).get(alias) == champion.version:
             return state
-        registry.set_alias(state.model, alias, champion.version)
+        try:
+            registry.set_alias(state.model, alias, champion.version)
+        except ServiceError:
+            failures += 1
+            if failures == _FAILURES:
+                raise
         state = ledger.read()
     raise ServiceError(
         f"the alias {alias} of {state.model} does not stay where the ledger says",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict, assert_never
+from functools import partial
+from typing import Literal, TypedDict
 
 from ciml.app.chronicle import Author, checked, genesis, record_verdict, write
-from ciml.app.follow import follow, recorded_row
+from ciml.app.follow import follow, recorded_row, settle
 from ciml.app.ports import Ledger, Registry, Store
 from ciml.core.entries import Adoption, Entry, Judgement, Override, Promotion, Registration
 from ciml.core.errors import CimlError, RaceError, RejectedError, ServiceError, TrustError, UsageError
@@ -165,14 +166,10 @@ class _Registering:
                 self._sweep(version)
                 return Swept()
             case GiveUp():
-                raise self._refusal or ServiceError(
-                    f"{self._proposal.model} could not be registered: the registry {self._registry.identity} or the "
-                    "ledger did not answer",
-                    hint="Run the same command again: it goes on where this one stopped.",
-                )
+                told = f"{self._proposal.model}: {self._registry.identity} or the ledger did not answer"
+                raise self._refusal or ServiceError(told, hint="The same command again goes on where this one stopped.")
             case Finish():
                 raise AssertionError("a finished registration has no further step")
-        assert_never(step)
 
     # 1. What the ledger says.
 
@@ -296,11 +293,10 @@ class _Registering:
         )
 
     def _promotion(self, version: int) -> Sequence[Promotion]:
-        """The promotion that goes with the record, where the model promotes by itself. Untested, nobody does."""
+        """The promotion that goes with the record, where the model promotes by itself."""
         proposal = self._proposal
-        tested = proposal.verdict.tested or self._override is not None
         champion = self._state.champion
-        if proposal.promote == "manual" or not tested or (champion and champion.version == version):
+        if proposal.promote == "manual" or (champion and champion.version == version):
             return ()
         return (
             Promotion(
@@ -317,14 +313,18 @@ class _Registering:
 
     def _sweep(self, version: int) -> None:
         """Only the record makes a row of the recipe superfluous, and only those that it does not name."""
-        keep = recorded_row(self._state, version, self._registry)
+        registry, model = self._registry, self._proposal.model
+        keep = recorded_row(self._state, version, registry)
         if keep.tentative:
-            self._registry.confirm(keep)
+            settle(partial(registry.confirm, keep), lambda: not recorded_row(self._state, version, registry).tentative)
         if self._state.versions[version].recipe != self._proposal.recipe:
             return
-        for row in self._registry.rows(self._proposal.model, self._proposal.recipe):
+        for row in registry.rows(model, self._proposal.recipe):
             if row.version not in self._state.versions:
-                self._registry.discard(row, keep=keep)
+                settle(partial(registry.discard, row, keep=keep), partial(self._is_gone, row.version))
+
+    def _is_gone(self, version: int) -> bool:
+        return self._registry.row(self._proposal.model, version) is None
 
     def _promote(self, version: int) -> None:
         """Use the right to be promoted, where an earlier call gained it and did not come to use it."""

@@ -191,6 +191,21 @@ class MlflowRegistry:
             return os.path.join(self._moved_to, *path.split("/")[-3:])
         return path
 
+    def file(self, run: str, path: str) -> bytes | None:
+        """A small file of a run, such as `ciml/lineage.json`; None where the run has none."""
+        with self._mlflow.asking("find a run's files"):
+            uri = str(self._mlflow.client.get_run(run).info.artifact_uri)
+        with artifacts.scratch(self._scratch) as folder:
+            local = self._local(uri)
+            if local is None:
+                with self._mlflow.asking(f"fetch {path}"):
+                    self._download(run, path, folder)
+            try:
+                with open(os.path.join(local or folder, path), "rb") as file:
+                    return file.read()
+            except FileNotFoundError:
+                return None
+
     # Runs.
 
     def log(self, run: TrackedRun) -> str:
@@ -217,7 +232,13 @@ class MlflowRegistry:
         entity = (
             found[0] if found else client.create_run(experiment, tags={RECIPE: run.recipe, KEY: key}, run_name=run.name)
         )
-        self._describe(entity.info.run_id, run, known)
+        try:
+            self._describe(entity.info.run_id, run, known)
+        except Exception as error:
+            # Two writers that use one run at once: one of them hears of the other's rows, the second time of none.
+            if not found or code_of(error) in ("", "TEMPORARILY_UNAVAILABLE"):
+                raise
+            self._describe(entity.info.run_id, run, client.get_run(entity.info.run_id).data.params)
         return entity
 
     def _describe(self, run_id: str, run: TrackedRun, known: Container[str]) -> None:
