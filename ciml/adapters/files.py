@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import secrets
 import stat
 from collections.abc import Callable
 
@@ -22,7 +23,7 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 SMALL = 1 << 17
-"""Bytes up to which a file is read at once; `os.read` of size + 1 is three times faster than a 1 MiB read."""
+"""Bytes up to which a file is read at once; one read of size + 1 is three times faster than a 1 MiB read."""
 
 _PIECE = 1 << 20
 LARGE = 1 << 24
@@ -101,7 +102,7 @@ def read_small(fd: int, size: int) -> bytes | None:
     """All bytes of a file that has `size` bytes, or None where it is not that small after all."""
     if size > SMALL:
         return None
-    data = os.read(fd, size + 1)
+    data = os.pread(fd, size + 1, 0)
     return data if len(data) <= size else None
 
 
@@ -121,6 +122,22 @@ def clone(source: int, target: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def can_clone(folder: str) -> bool:
+    """Whether files in a folder can share their bytes."""
+    names = [f"{folder}/{secrets.token_hex(8)}" for _ in range(2)]
+    try:
+        write_new(names[0], b"x" * 4096, 0o600)
+        source, target = os.open(names[0], READ), os.open(names[1], CREATE, 0o600)
+        try:
+            return clone(source, target)
+        finally:
+            os.close(source)
+            os.close(target)
+    finally:
+        for name in names:
+            discard(name)
 
 
 def copy(source: int, target: int, size: int) -> tuple[Digest, int]:

@@ -26,6 +26,7 @@ class Objects:
         self._root = root
         self._session = session
         self._verified: dict[Digest, files.Signature] = {}
+        self._can_clone: bool | None = None
 
     def path(self, digest: Digest) -> str:
         """Where an object lies."""
@@ -73,7 +74,6 @@ class Objects:
         unfinished = self._session.new()
         target = os.open(unfinished, os.O_RDWR | (files.CREATE & ~os.O_WRONLY), 0o600)
         try:
-            os.lseek(fd, 0, os.SEEK_SET)
             digest, size = files.copy(fd, target, expected)
             os.fchmod(target, _MODE)
             if self._kept(digest, size):
@@ -131,7 +131,6 @@ class Objects:
             size = os.fstat(fd).st_size
             data = files.read_small(fd, size)
             if data is None:
-                os.lseek(fd, 0, os.SEEK_SET)
                 with open(fd, "rb", buffering=0, closefd=False) as file:
                     data = file.read()
         finally:
@@ -169,7 +168,6 @@ class Objects:
                     files.write_all(target, data)
                     return len(data)
             else:
-                os.lseek(fd, 0, os.SEEK_SET)
                 copied, size = files.copy(fd, target, expected)
                 if copied == digest:
                     return size
@@ -194,6 +192,12 @@ class Objects:
                 self._verified[digest] = after
         finally:
             os.close(fd)
+
+    def can_clone(self) -> bool:
+        """Whether a file can share an object's bytes and still be its reader's own: then nothing is linked."""
+        if self._can_clone is None:
+            self._can_clone = files.can_clone(os.path.dirname(self._session.new()))
+        return self._can_clone
 
     def verify(self, digest: Digest) -> bool:
         """Whether an object's bytes are what its name says."""

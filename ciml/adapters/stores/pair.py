@@ -63,7 +63,10 @@ class Pair(Generic[_Item, _Result]):
     def close(self) -> None:
         """End the second process."""
         if self._pipe is not None:
-            self._pipe.close()
+            try:
+                self._pipe.close()
+            except OSError:
+                pass  # what was still to be sent has nobody to go to
             self._pipe = None
             os.waitpid(self._pid, 0)
 

@@ -22,6 +22,8 @@ from ciml.core.results import Output
 _LINKED = 1 << 20
 """Bytes from which a file may be a hard link: below it, a copy is as quick."""
 
+_NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EEXIST)
+
 
 class Restorer:
     """Puts the objects of a store at paths."""
@@ -59,6 +61,8 @@ class Restorer:
     def _put(self, output: Output, unfinished: str, folder: int, name: str, *, link: bool, read_only: bool) -> None:
         aside = f"{unfinished}.old"
         writer = _Writer(self._objects, link=link, read_only=read_only)
+        if not output.directory and not output.executable and writer.linked(name, output.digest, output.size, folder):
+            return  # nothing was there: a link is all or nothing by itself
         try:
             if output.directory:
                 self._tree(output, unfinished, writer)
@@ -114,7 +118,7 @@ class _Writer:
         self, path: str | bytes, digest: Digest, size: int, *, executable: bool, folder: int | None = None
     ) -> None:
         """Make one file, which must not exist."""
-        if self._link and size >= _LINKED and not executable and self._linked(path, digest, folder):
+        if not executable and self.linked(path, digest, size, folder):
             return
         fd = os.open(path, files.CREATE & ~os.O_WRONLY | os.O_RDWR, 0o600, dir_fd=folder)
         try:
@@ -124,14 +128,18 @@ class _Writer:
         finally:
             os.close(fd)
 
-    def _linked(self, path: str | bytes, digest: Digest, folder: int | None) -> bool:
+    def linked(self, path: str | bytes, digest: Digest, size: int, folder: int | None) -> bool:
+        """Whether `path` is now a hard link to a large object; False where a copy must be made."""
+        if not self._link or size < _LINKED or self._objects.can_clone():
+            return False
+
         def make_link(held: str) -> None:
             os.link(held, path, dst_dir_fd=folder)
 
         try:
             self._objects.link_to(digest, make_link)
         except OSError as error:
-            if error.errno in (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EACCES, errno.ENOTSUP):
+            if error.errno in _NO_LINK:
                 return False
             raise
         return True
