@@ -38,7 +38,8 @@ def graph_of(
     Raises:
         ConfigurationError: an input that is nothing, or stages that wait for each other.
     """
-    inputs = Resolver(pipeline, tree, imported=imported, parse_manifest=parse_manifest).resolve()
+    resolver = Resolver(pipeline, tree, imported=imported, parse_manifest=parse_manifest)
+    inputs = resolver.resolve()
     conditions = {
         name: _conditions(stage, pipeline) for name, stage in pipeline.stages.items() if stage.when is not None
     }
@@ -58,6 +59,7 @@ def graph_of(
         waits=waits,
         recipes=recipes,
         surroundings=surroundings,
+        folders=resolver.folders,
     )
 
 

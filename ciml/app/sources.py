@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from ciml.app.ports import Tree, TreeEntry
 from ciml.app.untracked import admit_declared, admit_modules, admit_settings, glob_start
@@ -60,11 +60,22 @@ class Resolver:
         """
         stages = self._pipeline.stages
         admit_settings(self._pipeline, self._tree)
-        self._declare({place.path: None for stage in stages.values() for place in stage.inputs})
+        self._declare({place.path: None for place in self._declared()})
         resolved = {name: self._stage(stage) for name, stage in stages.items()}
         if self._problems:
             raise ConfigurationError(problems=self._problems)
         return self._with_imports(resolved)
+
+    @property
+    def folders(self) -> frozenset[RepoPath]:
+        """The folders in which declared paths and modules were looked for, and those that globs search."""
+        searched = {RepoPath(path.rpartition("/")[0]) for path in self._looked_up}
+        globs = {glob_start(place.path) for place in self._declared() if is_glob(place.path)}
+        below = {RepoPath(above) for start in globs for file in self._below(start) for above in folders(file.path)}
+        return frozenset(searched | globs | {path for path in below if f"{path}/".startswith(tuple(globs))})
+
+    def _declared(self) -> Iterator[Place]:
+        return (place for stage in self._pipeline.stages.values() for place in stage.inputs)
 
     def _declare(self, paths: Collection[RepoPath]) -> None:
         """Look up paths that are inputs, and the manifests that may stand for them."""

@@ -15,6 +15,7 @@ import msgspec
 
 from ciml.cli.invocation import Invocation
 from ciml.core.ids import StageName
+from ciml.core.neutralise import harmless_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -43,9 +44,9 @@ class Console:
         self._json = invocation.json
         self._verbosity = invocation.verbosity
         self.out = ""
-        """What went to stdout so far, without colours."""
+        """What went to stdout so far, colours included."""
         self.error = ""
-        """What went to stderr so far, without colours."""
+        """What went to stderr so far, colours included."""
 
     @property
     def verbose(self) -> bool:
@@ -69,14 +70,17 @@ class Console:
     def document(self, document: object) -> None:
         """The one JSON document, when `--json` asks for it."""
         if self._json:
-            self._write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode(), err=False)
+            self._echo(_json(document), err=False)
 
     def _write(self, text: str, *, err: bool) -> None:
+        self._echo(harmless_text(text), err=err)
+
+    def _echo(self, text: str, *, err: bool) -> None:
         click.echo(text, err=err)
         if err:
-            self.error += f"{click.unstyle(text)}\n"
+            self.error += f"{text}\n"
         else:
-            self.out += f"{click.unstyle(text)}\n"
+            self.out += f"{text}\n"
 
     def columns(self, rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None) -> None:
         """Rows with aligned columns; a known word is coloured on a terminal."""
@@ -95,6 +99,16 @@ class Console:
             return click.style(cell, bold=True)
         word = cell.strip()
         return click.style(cell, fg=_COLOURS[word]) if word in _COLOURS else cell
+
+
+def _json(document: object) -> str:
+    try:
+        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    except UnicodeEncodeError:
+        # A path that is not UTF-8: its bytes become escaped surrogates, which Python reads back.
+        import json
+
+        return json.dumps(msgspec.to_builtins(document), indent=2)
 
 
 class Live:
@@ -146,7 +160,7 @@ class Live:
     def write(self, text: str) -> None:
         """A line above the bar."""
         if self._progress:
-            self._progress.console.print(text, markup=False, highlight=False)
+            self._progress.console.print(harmless_text(text), markup=False, highlight=False, soft_wrap=True)
         else:
             self._console.line(text)
 

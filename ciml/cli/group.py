@@ -9,6 +9,7 @@ import click
 
 from ciml import __version__
 from ciml.cli.invocation import Invocation
+from ciml.core.errors import RepositoryError
 
 COMMANDS = {
     "init": "Write ciml.yaml and a small working project.",
@@ -79,9 +80,18 @@ class LazyGroup(click.Group):
 def cli(ctx: click.Context, directory: str, profile: str | None, as_json: bool, verbose: int, quiet: int) -> None:
     """A Git repository as the control plane of a machine-learning model."""
     ctx.obj = Invocation(
-        directory=os.path.abspath(directory),
+        directory=_absolute(directory),
         profile=profile,
         json=as_json,
         verbosity=verbose - quiet,
         environ=dict(os.environ),
     )
+
+
+def _absolute(directory: str) -> str:
+    try:
+        return os.path.abspath(directory)
+    except FileNotFoundError as error:
+        raise RepositoryError(
+            "the working directory does not exist any more", hint="Go to one that does, or name one with -C."
+        ) from error

@@ -20,18 +20,36 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ciml and return its exit code; never raises for what a user can cause."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):
-        # A path need not be UTF-8, and a terminal need not be either.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _open_streams()
     try:
-        answered = quick.answer(given, os.environ, os.getcwd())
+        answered = quick.answer(given, os.environ)
         code = answered if answered is not None else _command(given)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has gone (`ciml log | head`); Python must not complain while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
         return 141
     return code
+
+
+def _open_streams() -> None:
+    """See to it that standard input, output and error are there, and take any text.
+
+    A file that ciml opens must not get the number of one that the caller has closed: what is
+    printed would go there.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        # A path need not be UTF-8, and a terminal need not be either.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _command(arguments: list[str]) -> int:
@@ -64,8 +82,10 @@ def _command(arguments: list[str]) -> int:
 
 def _tell(error: CimlError) -> int:
     """Print what is wrong and what to do, and return the exit code."""
+    from ciml.core.neutralise import harmless_text
+
     text = f"error: {error.message}\n"
     if error.hint:
         text += f"hint: {error.hint}\n"
-    sys.stderr.write(text)
+    sys.stderr.write(harmless_text(text))
     return error.code

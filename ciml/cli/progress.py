@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ciml.cli.console import Console, Live
 from ciml.core.ids import StageName
+from ciml.core.neutralise import neutralise
 from ciml.core.plan import Action, Decision
 from ciml.core.results import Cancelled, Failed, Ran, Restored, Skipped, StageResult
 
@@ -32,7 +33,7 @@ class Progress:
 
     def output(self, name: StageName, line: str) -> None:
         """A line that a stage has printed."""
-        self._live.write(f"{self._about}{name} | {line}")
+        self._quote(line, f"{self._about}{name} | ")
 
     def ended(self, name: StageName, result: StageResult) -> None:
         """A stage has ended."""
@@ -57,11 +58,16 @@ class Progress:
     def _say(self, name: StageName, text: str) -> None:
         self._live.write(f"{self._about}{name}: {text}")
 
+    def _quote(self, text: str, prefix: str) -> None:
+        """Write what a stage has printed, such that neither a runner nor a terminal takes it for more than text."""
+        for line in neutralise(text, prefix=prefix):
+            self._live.write(f"{line}\x1b[0m" if "\x1b" in line else line)
+
     def _fail(self, name: StageName, result: Failed) -> None:
         self._say(name, f"failed: {result.reason}")
         if result.tail:
             self._live.write(f"--- the end of {name}'s log ---")
-            self._live.write(result.tail.rstrip("\n"))
+            self._quote(result.tail, "| ")
             self._live.write("---")
         if result.log:
             self._live.write(f"the whole log: {result.log}")

@@ -2,8 +2,9 @@
 
 A `run` or `plan` that found everything in place leaves a receipt: what it printed, and the
 signature of every file that the answer depends on (configuration, inputs, outputs, Git's HEAD,
-refs and index, the ledgers). While all signatures hold, the same call has the same answer. Any
-doubt, and the call takes the ordinary way.
+refs and index, the ledgers, the store's bins). While all signatures hold, the same call has the
+same answer. Any doubt, and the call takes the ordinary way. So does a call with `--json`: that says
+whether the tree is dirty, which any tracked file may change.
 
 Nothing but built-in modules is imported here: for a thousand stages that are all in place,
 importing click alone would take longer than the answer.
@@ -25,27 +26,37 @@ Signature = tuple[int, int, int, int]
 """Modification and change time (ns), size (bytes), inode; all 0 where nothing lies."""
 
 _COMMANDS = {"run", "plan"}
-_ENVIRONMENT = ("MLFLOW_TRACKING_URI", "CIML_", "GIT_", "PATH", "CUDA_VISIBLE_DEVICES")
+_ENVIRONMENT = ("MLFLOW_", "CIML_", "GIT_", "GITHUB_", "CI", "PATH", "HOME", "XDG_CONFIG_HOME", "CUDA_VISIBLE_DEVICES")
+_ELSEWHERE = ("--json", "--base", "--head")
+"""Options whose answer depends on more than what is watched."""
 _SETTLED_NS = 20_000_000
 """A file changed so shortly before it is looked at might change again without a trace: clocks tick in ms."""
 
 
-def answer(arguments: Sequence[str], environ: Mapping[str, str], directory: str) -> int | None:
-    """Print the answer that is on record and return its exit code; None where there is none that holds."""
+def answer(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
+    """Print the answer that is on record for this folder and return its exit code; None where none holds."""
     name = _name(arguments)
-    place = _place(directory) if name else None
-    if not name or not place:
+    if name is None:
         return None
     try:
+        place = _place(os.getcwd())
+        if place is None:
+            return None
         with open(f"{place[1]}/{name}", "rb") as file:
             about, watched, out, error, code = marshal.load(file)
     except (OSError, EOFError, ValueError, TypeError):
         return None
-    if about != _about(environ) or any(signature(path) != before for path, before in watched):
+    if about != _about(arguments, environ) or any(signature(path) != before for path, before in watched):
         return None
-    sys.stderr.write(error)
-    sys.stdout.write(out)
+    sys.stderr.write(error if sys.stderr.isatty() else _plain(error))
+    sys.stdout.write(out if sys.stdout.isatty() else _plain(out))
     return int(code)
+
+
+def _plain(text: str) -> str:
+    """The text without colours."""
+    first, *rest = text.split("\x1b[")
+    return first + "".join(part.partition("m")[2] for part in rest)
 
 
 def keep(
@@ -58,7 +69,7 @@ def keep(
     out: str,
     error: str,
     code: int,
-    now_ns: int,
+    begun_ns: int,
 ) -> None:
     """Leave a receipt.
 
@@ -68,19 +79,19 @@ def keep(
         directory: where it was made.
         watched: absolute paths of all that the answer depends on, as they are now.
         known: of paths whose signatures were taken when their bytes were read.
-        out: what the call printed to stdout.
+        out: what the call printed to stdout, colours included.
         error: and to stderr.
         code: its exit code.
-        now_ns: the time, in ns since 1970.
+        begun_ns: when the call began, in ns since 1970; what changed after that may have been read before.
     """
     name = _name(arguments)
     place = _place(directory) if name else None
     if not name or not place:
         return
     found = {**{path: signature(path) for path in watched}, **known}
-    if any(max(times[:2]) > now_ns - _SETTLED_NS for times in found.values()):
+    if any(max(times[:2]) > begun_ns - _SETTLED_NS for times in found.values()):
         return
-    receipt = (_about(environ), sorted(found.items()), out, error, int(code))
+    receipt = (_about(arguments, environ), sorted(found.items()), out, error, int(code))
     beside = f"{place[1]}/{name}.{os.getpid()}"
     try:
         os.makedirs(place[1], exist_ok=True)
@@ -106,7 +117,8 @@ def git_files(directory: str) -> list[str]:
     if place is None:
         return []
     own, common = place[0], place[2]
-    files = [f"{own}/HEAD", f"{own}/index", f"{common}/packed-refs", f"{common}/config", f"{common}/info/exclude"]
+    files = [f"{own}/HEAD", f"{own}/index", f"{own}/config.worktree"]
+    files += [f"{common}/{name}" for name in ("packed-refs", "config", "info/exclude", "reftable/tables.list")]
     with open(f"{own}/HEAD") as file:
         head = file.read().strip()
     return [*files, f"{common}/{head[5:]}"] if head.startswith("ref: ") else files
@@ -115,15 +127,24 @@ def git_files(directory: str) -> list[str]:
 def _name(arguments: Sequence[str]) -> str | None:
     """The receipt's file name for a call; None for a call that never has one."""
     words = list(arguments)
-    if not _COMMANDS.intersection(words) or "-C" in words or len(words) > 12:
+    if not _COMMANDS.intersection(words) or any(map(_is_elsewhere, words)):
         return None
-    return "".join(c if c.isalnum() else f"_{ord(c):x}" for c in " ".join(words))[:200]
+    # Two calls may have one name: the receipt itself holds the words.
+    name = "".join(c if c.isalnum() and c.isascii() else "_" for c in "_".join(words))
+    return name if len(name) <= 200 else None
 
 
-def _about(environ: Mapping[str, str]) -> tuple[str, str, str, tuple[tuple[str, str], ...]]:
+def _is_elsewhere(word: str) -> bool:
+    """Whether an option has an answer that no receipt holds: `-C DIR`, also as `-vC DIR`, and those by name."""
+    return word.startswith(_ELSEWHERE) or (word[:1] == "-" and word[1:2] != "-" and "C" in word)
+
+
+def _about(
+    arguments: Sequence[str], environ: Mapping[str, str]
+) -> tuple[tuple[str, ...], str, str, str, tuple[tuple[str, str], ...]]:
     """What an answer depends on besides files."""
     chosen = tuple(sorted((k, v) for k, v in environ.items() if k.startswith(_ENVIRONMENT)))
-    return (__version__, sys.version, sys.executable, chosen)
+    return (tuple(arguments), __version__, sys.version, sys.executable, chosen)
 
 
 def _place(directory: str) -> tuple[str, str, str] | None:

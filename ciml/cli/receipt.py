@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 
 from ciml.app.plan import Prepared
@@ -22,9 +21,13 @@ from ciml.core.tree import DIRECTORY
 def keep(
     place: Place, project: Project, prepared: Prepared, invocation: Invocation, console: Console, code: int
 ) -> None:
-    """Leave a receipt for `ciml.cli.quick`, where the answer depends on this machine's files alone."""
+    """Leave a receipt for `ciml.cli.quick`, where the answer depends on this machine's files alone.
+
+    Not while the last run here was of another commit: it is what reasons compare with, and this call
+    may have moved it.
+    """
     registries = Registries(place, project.pipeline, invocation.environ)
-    if place.root is None or not registries.local:
+    if place.root is None or not registries.local or project.last_commit != project.tree.commit:
         return
     outputs = [f"{place.root}/{output.path}" for stage in project.pipeline.stages.values() for output in stage.outputs]
     ledgers = [f"{place.repository.common_dir}/refs/heads/ciml/ledger/{model}" for model in project.pipeline.models]
@@ -32,13 +35,25 @@ def keep(
         sys.argv[1:],
         os.environ,
         invocation.directory,
-        watched=[*quick.git_files(invocation.directory), *ledgers, *_inputs(place.root, prepared)],
+        watched=[
+            *quick.git_files(invocation.directory),
+            *ledgers,
+            *_store(place.state),
+            *_inputs(place.root, prepared),
+            # Once these are as they were, a verdict may be due that was not before.
+            *(f"{place.root}/{path}" for path in project.tree.dirty),
+        ],
         known=place.index.watched(outputs),
         out=console.out,
         error=console.error,
         code=code,
-        now_ns=time.time_ns(),
+        begun_ns=place.opened_ns,
     )
+
+
+def _store(state: str) -> list[str]:
+    """What changes when a record is taken out of the store, or is believed no more."""
+    return [f"{state}/store{name}" for name in ("", "/salt", "/actions", "/quarantine", "/trash", "/marks")]
 
 
 def _inputs(root: str, prepared: Prepared) -> Iterator[str]:
@@ -49,7 +64,9 @@ def _inputs(root: str, prepared: Prepared) -> Iterator[str]:
         yield f"{root}/{file}"
     if pipeline.environment and pipeline.environment.requirements:
         yield f"{root}/{pipeline.environment.requirements}"
-    folders = {root, f"{root}/src"}
+    for folder in prepared.graph.folders:
+        if os.path.isdir(f"{root}/{folder}"):
+            yield f"{root}/{folder}"
     for inputs in prepared.graph.inputs.values():
         for item in inputs:
             match item:
@@ -57,14 +74,14 @@ def _inputs(root: str, prepared: Prepared) -> Iterator[str]:
                     yield from _below(f"{root}/{item.path}")
                 case TrackedInput():
                     yield f"{root}/{item.path}"
-                    folders.add(os.path.dirname(f"{root}/{item.path}"))
                 case DataInput():
                     yield f"{root}/{item.manifest}"
-    yield from folders
 
 
 def _below(folder: str) -> Iterator[str]:
     yield folder
     for at, folders, files in os.walk(folder):
+        if at == folder and ".git" in folders:
+            folders.remove(".git")
         for name in (*folders, *files):
             yield f"{at}/{name}"

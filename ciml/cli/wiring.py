@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import platform as host
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+
+from msgspec import structs
 
 from ciml import __version__
 from ciml.adapters.git.repository import Repository
@@ -27,6 +30,8 @@ class Place:
     """Where a call works: the repository, and ciml's state and memory of it."""
 
     def __init__(self, invocation: Invocation) -> None:
+        self.opened_ns = time.time_ns()
+        """Before anything was read, in ns since 1970."""
         self.repository = Repository.open(invocation.directory, invocation.environ)
         self.state = f"{self.repository.common_dir}/ciml"
         self.root = self.repository.root
@@ -126,17 +131,30 @@ def project_at(place: Place, invocation: Invocation, params: Mapping[str, str], 
     in_work_tree = head is None and place.root is not None
     tree: Tree = repository.work_tree() if in_work_tree else repository.commit_tree(repository.resolve(head or "HEAD"))
     documents = Documents(place.index, profile=invocation.profile, params=params)
+    pipeline = documents.pipeline(tree)
     return Project(
         history=repository,
         tree=tree,
         documents=documents,
-        pipeline=documents.pipeline(tree),
+        pipeline=structs.replace(pipeline, warnings=(*pipeline.warnings, *_loose_requirements(pipeline, tree))),
         store=place.store,
         memory=place.index,
         platform=worker_platform(),
         outputs=_outputs(place) if in_work_tree else None,
         last_commit=last_commit(place),
     )
+
+
+def _loose_requirements(pipeline: Pipeline, tree: Tree) -> list[str]:
+    """A sentence on a requirements file without exact versions; none where it has them, or does not exist."""
+    file = pipeline.environment.requirements if pipeline.environment else None
+    text = tree.read(file) if file else None
+    if file is None or text is None:
+        return []
+    from ciml.core.requirements import check_requirements
+
+    warning = check_requirements(text.decode("utf-8", "replace"), file=file)
+    return [warning] if warning else []
 
 
 def _outputs(place: Place) -> Callable[[Pipeline], Outputs]:

@@ -15,6 +15,10 @@ import re
 # Characters that a culture-aware comparison skips may stand between the three: they count as nothing.
 _ANYWHERE = re.compile(r"#([^\x20-\x7e]*)#(?=[^\x20-\x7e]*\w*[^\x20-\x7e]*\[)")
 
+# The beginning of a line that a runner would take for a command.
+_COMMAND = re.compile(r"[^\x21-\x7e]*:[^\x21-\x7e]*:")
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+
 # All escape sequences but colours (`ESC [ … m`), and all control characters but the tab.
 _CONTROL = re.compile(
     r"\x1b\[(?![0-9;:]*m)[0-?]*[ -/]*[@-~]?"
@@ -32,6 +36,12 @@ def lines(text: str) -> list[str]:
 def harmless(line: str) -> str:
     """One line without terminal control other than colour, and without a command inside it."""
     return _ANYWHERE.sub(r"#\1 #", _CONTROL.sub("", line))
+
+
+def harmless_text(text: str) -> str:
+    """What ciml itself says, in which a path or a name may hold anything: the same lines, none of them a command."""
+    told = map(harmless, text.split("\n"))
+    return "\n".join(f"| {line}" if _COMMAND.match(_COLOUR.sub("", line)) else line for line in told)
 
 
 def neutralise(text: str, *, prefix: str) -> list[str]:

@@ -74,6 +74,8 @@ class Graph(Value, frozen=True, kw_only=True):
     """All stages that must have ended first: makers of inputs, conditions, `needs`, a pick's instances."""
     recipes: dict[StageName, Digest]
     surroundings: Surroundings
+    folders: frozenset[RepoPath] = frozenset()
+    """Folders in which a new file could be an input: where declared paths and modules were looked for."""
 
 
 class Known(Value, frozen=True, kw_only=True):

@@ -37,18 +37,7 @@ def _show(found: Explanation, console: Console) -> None:
     console.line(f"recipe  {planned.recipe}{_was(planned.recipe, found.last_recipe)}")
     console.line(f"key     {planned.key or 'not known before the stages before it have run'}")
     console.line()
-    console.columns(
-        [
-            (
-                "*" if part.differs else "",
-                part.kind,
-                part.name,
-                part.value,
-                f"was {part.before}" if part.differs else "",
-            )
-            for part in found.parts
-        ]
-    )
+    console.columns([_row(part) for part in found.parts])
     if found.last_run is None:
         console.line("No run here has had this stage: there is nothing to compare with.")
     elif any(part.differs for part in found.parts):
@@ -62,5 +51,9 @@ def _was(now: str, before: str | None) -> str:
 
 
 def _row(part: Part) -> tuple[str, ...]:
-    mark, before = ("*", f"was {part.before}") if part.differs else ("", "")
-    return (mark, part.kind, part.name, part.value.replace("\n", "; "), before)
+    before = f"was {_one_line(part.before)}" if part.before is not None else ""
+    return ("*" if part.differs else "", part.kind, part.name, _one_line(part.value), before)
+
+
+def _one_line(text: str) -> str:
+    return "; ".join(text.split("\n"))

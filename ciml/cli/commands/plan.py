@@ -36,10 +36,12 @@ def command(
     console = Console(invocation)
     with open_place(invocation) as place:
         project = project_at(place, invocation, params, head=head)
+        for warning in project.pipeline.warnings:
+            console.warn(warning)
         prepared = prepare(project, base=base)
         made = plan(project, prepared, targets=[StageName(name) for name in stages], force=force)
         show(made, console)
-        if made.nothing_to_do and head is None:
+        if made.nothing_to_do:
             receipt.keep(place, project, prepared, invocation, console, 0)
     return 0
 

@@ -59,7 +59,7 @@ def command(
         code = exit_code(made)
         if not made.idle or any(not judged.recorded for judged in made.judged):
             Aftermath(place, project, run.registries, invocation, console).settle(made, recorded)
-        if made.idle:
+        if made.idle and all(judged.recorded or judged.artifact is None for judged in made.judged):
             receipt.keep(place, project, prepared, invocation, console, code)
     return code
 
