@@ -75,6 +75,7 @@ class Judging:
         store: bytes of scores and champions.
         rescore: runs the evaluation once more, with the champion in the candidate's place.
         fetch: brings a champion's files into the store.
+        ready: raises, where a model is to be judged anew and what its gate reads is not all there.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Judging:
         *,
         rescore: Rescore,
         fetch: Fetch,
+        ready: Callable[[Model], None] = lambda model: None,
     ) -> None:
         self._graph = graph
         self._states = states
@@ -93,6 +95,7 @@ class Judging:
         self._store = store
         self._rescore = rescore
         self._fetch = fetch
+        self._ready = ready
         self._producers = Producers(graph.pipeline.stages.values())
 
     def judge(self, model: Model, ledger: LedgerState, *, anew: bool = False) -> Judged:
@@ -123,10 +126,11 @@ class Judging:
         recipes = {name: self._graph.recipes[name] for name in read.stages if name in self._graph.recipes}
         key = keys.verdict(judged.recipe, recipes, judged.policy, judged.champion)
         judged = msgspec.structs.replace(judged, key=key)
-        if judged.artifact is None:
-            return judged
         if not anew and (before := ledger.verdicts.get(key)):
             return msgspec.structs.replace(judged, verdict=before.verdict, recorded=True)
+        self._ready(model)
+        if judged.artifact is None:
+            return judged
         candidate = self._candidate(judged, maker, writers, read)
         verdict = gate.judge(
             model, candidate, self._rival(judged, maker, ledger, candidate, read.scores), self._graph.pipeline.params

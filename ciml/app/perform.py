@@ -126,6 +126,7 @@ def judge(
     *,
     models: Mapping[ModelName, Model] | None = None,
     anew: bool = False,
+    ready: Callable[[Model], None] = lambda model: None,
 ) -> tuple[Judged, ...]:
     """What the gates say of what a run made.
 
@@ -137,6 +138,7 @@ def judge(
         orders: of the graph.
         models: judge only these; all when None.
         anew: judge although a verdict is recorded.
+        ready: raises, where what a gate reads is not all there.
     """
 
     def rescore(graph: Graph, options: Options, given: Mapping[StageName, State]) -> Outcome:
@@ -150,6 +152,8 @@ def judge(
         )
         return carry_out(graph, surroundings, options, given=given)
 
-    judging = Judging(prepared.graph, states, prepared.evidence, project.store, rescore=rescore, fetch=means.fetch)
+    judging = Judging(
+        prepared.graph, states, prepared.evidence, project.store, rescore=rescore, fetch=means.fetch, ready=ready
+    )
     wanted = prepared.graph.pipeline.models if models is None else models
     return tuple(judging.judge(model, means.ledgers.read(name), anew=anew) for name, model in wanted.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ciml.app.plan import Prepared
 from ciml.core import dag
@@ -22,23 +22,20 @@ def stored(prepared: Prepared) -> dict[StageName, State]:
     return states
 
 
-def require(prepared: Prepared, states: Mapping[StageName, State], models: Iterable[Model]) -> None:
-    """Nothing, once all that the models' gates may read is known.
+def require(prepared: Prepared, states: Mapping[StageName, State], model: Model) -> None:
+    """Nothing, once all that the model's gate may read is known.
 
     Raises:
         RepositoryError: a stage's results are not here.
     """
     graph = prepared.graph
-    producers = Producers(graph.pipeline.stages.values())
-    for model in models:
-        maker = producers.maker(model.path)
-        assert maker is not None, f"{model.path} has no maker"
-        after = dag.downstream(graph.waits, [maker])
-        for name in dag.upstream(graph.waits, after):
-            stage = graph.pipeline.stages[name]
-            asked = name == maker or bool(stage.metrics)
-            if asked and not isinstance(states[name], Known) and not stage.always and stage.when is None:
-                raise RepositoryError(
-                    f"the results of stage {name} at this commit are not here, so {model.name} cannot be judged",
-                    hint="ciml run",
-                )
+    maker = Producers(graph.pipeline.stages.values()).maker(model.path)
+    assert maker is not None, f"{model.path} has no maker"
+    for name in dag.upstream(graph.waits, dag.downstream(graph.waits, [maker])):
+        stage = graph.pipeline.stages[name]
+        asked = (name == maker or stage.metrics) and not stage.always and stage.when is None
+        if asked and not isinstance(states[name], Known):
+            raise RepositoryError(
+                f"the results of stage {name} at this commit are not here, so {model.name} cannot be judged",
+                hint="ciml run",
+            )

@@ -16,11 +16,14 @@ from ciml.cli.running import Running
 from ciml.cli.wiring import Place
 from ciml.core.errors import CimlError, RejectedError
 from ciml.core.ids import StageName
+from ciml.core.key import model_recipe
 from ciml.core.lineage import RunTrace
 from ciml.core.pipeline import Model
 from ciml.core.plan import Known, LeftOut, State
+from ciml.core.producers import Producers
 from ciml.core.results import Skipped
 from ciml.core.trust import may_register
+from ciml.core.verdict import Status
 
 
 class Registering:
@@ -44,6 +47,7 @@ class Registering:
         self._run = Running(place, project, invocation, console, jobs=1)
         self._console = console
         self.registries = self._run.registries
+        self._states = stored(prepared)
 
     def models(self, name: str | None) -> list[Model]:
         """The model that is named, or all."""
@@ -56,14 +60,24 @@ class Registering:
         dirty = self._project.tree.dirty if self._prepared.dirty else ()
         return may_register(self.registries.standing(self._project.tree.commit, dirty))
 
+    def known(self, model: Model) -> Registered | None:
+        """The version that the commit's recipe has already, where its bytes are not here and need not be."""
+        maker = Producers(self._prepared.graph.pipeline.stages.values()).maker(model.path)
+        assert maker is not None, f"{model.path} has no maker"
+        recipe = model_recipe(model.name, self._prepared.graph.recipes[maker])
+        version = self.registries.read(model.name).recipes.get(recipe)
+        if version is None or isinstance(self._states[maker], Known):
+            return None
+        uri = f"models:/{model.name}/{version}"
+        return Registered(name=model.name, version=version, created=False, promoted=False, uri=uri)
+
     def judged(self, models: list[Model], *, anew: bool) -> tuple[tuple[Judged, ...], RunTrace]:
         """What the gates say of the commit's results, and the record of these.
 
         Raises:
-            RepositoryError: they are not all in the store.
+            RepositoryError: a model must be judged, and what its gate reads is not all in the store.
         """
-        states = stored(self._prepared)
-        require(self._prepared, states, models)
+        states = self._states
         with Live(self._console, 0) as live:
             found = judge(
                 self._project,
@@ -73,6 +87,7 @@ class Registering:
                 self._orders(),
                 models={model.name: model for model in models},
                 anew=anew,
+                ready=lambda model: require(self._prepared, states, model),
             )
         return found, self._run.trace(self._prepared, _results(states), found, seconds=0.0)
 
@@ -92,6 +107,8 @@ class Registering:
 
     def register(self, judged: Judged, run: RunTrace, *, override: str | None) -> Registered | RejectedError:
         """What came of one model; a rejection is an answer, for there may be other models."""
+        if judged.artifact is None and judged.verdict.status is Status.REJECTED:
+            return RejectedError(f"{judged.model.name} is not registered: {judged.verdict.reason}")
         services = self.registries.services(judged.model.name)
         try:
             return register(self.proposal(judged, run), self.registries.author(), services, override=override)

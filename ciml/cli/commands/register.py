@@ -34,9 +34,13 @@ def command(invocation: Invocation, model: str | None, override: bool, reason: s
         if refusal := registering.may_register():
             raise refusal
         models = registering.models(model)
-        judged, run = registering.judged(models, anew=False)
+        known = [version for item in models if (version := registering.known(item))]
+        unknown = [item for item in models if not registering.known(item)]
+        judged, run = registering.judged(unknown, anew=False)
         outcomes = [registering.register(item, run, override=reason if override else None) for item in judged]
-    registered = [outcome for outcome in outcomes if isinstance(outcome, Registered)]
+    for version in known:
+        _show(version, console)
+    registered = [*known, *(outcome for outcome in outcomes if isinstance(outcome, Registered))]
     console.document({"models": [_document(outcome) for outcome in registered]})
     for item, outcome in zip(judged, outcomes, strict=True):
         if isinstance(outcome, RejectedError):
@@ -45,7 +49,7 @@ def command(invocation: Invocation, model: str | None, override: bool, reason: s
             console.line(f"hint: {outcome.hint}")
         else:
             _show(outcome, console)
-    return ExitCode.OK if len(registered) == len(outcomes) else ExitCode.REJECTED
+    return ExitCode.OK if len(registered) == len(models) else ExitCode.REJECTED
 
 
 def _document(outcome: Registered) -> dict[str, object]:
