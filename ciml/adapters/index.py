@@ -7,7 +7,6 @@ written whole, beside its target, and renamed; a file that cannot be read counts
 from __future__ import annotations
 
 import os
-import stat as stat_module
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -25,7 +24,7 @@ Signature = tuple[int, int, int, int]
 """Modification time (ns), change time (ns), size (bytes), inode."""
 
 
-def signature(path: str) -> Signature | None:
+def signature(path: str | bytes) -> Signature | None:
     """The signature of what lies at `path`, a link not followed; None where nothing lies."""
     try:
         found = os.lstat(path)
@@ -38,8 +37,8 @@ class Placed(Value, frozen=True, kw_only=True, array_like=True):
     """An output in the work tree, as it was when its bytes were last known."""
 
     digest: Digest
-    signatures: list[tuple[str, Signature]]
-    """The output itself (""), and everything below it when it is a directory."""
+    signatures: list[tuple[bytes, Signature]]
+    """The output itself (b""), and everything below it when it is a directory; names need not be UTF-8."""
 
 
 class CompiledPipeline(Value, frozen=True, kw_only=True, array_like=True):
@@ -109,14 +108,22 @@ class Index:
         placed = self._all_placed().get(path)
         if placed is None:
             return None
+        top = os.fsencode(path)
         for below, before in placed.signatures:
-            if signature(f"{path}/{below}" if below else path) != before:
+            if signature(top + b"/" + below if below else top) != before:
                 return None
         return placed.digest
 
-    def place(self, path: str, digest: Digest) -> None:
-        """Remember that `path` (absolute) holds the bytes of `digest` now."""
-        self._all_placed()[path] = Placed(digest=digest, signatures=list(_signatures(path)))
+    def place(self, path: str, digest: Digest, *, signatures: list[tuple[bytes, Signature]] | None = None) -> None:
+        """Remember that `path` (absolute) holds the bytes of `digest`.
+
+        Args:
+            path: an output.
+            digest: of its bytes.
+            signatures: as they were before the bytes were read; those of now where ciml has just put them there.
+        """
+        found = signatures_of(path) if signatures is None else signatures
+        self._all_placed()[path] = Placed(digest=digest, signatures=found)
         self._placed_changed = True
 
     def watched(self, paths: Iterable[str]) -> dict[str, Signature]:
@@ -125,7 +132,7 @@ class Index:
         for path in paths:
             placed = self._all_placed().get(path)
             for below, before in placed.signatures if placed else ():
-                watched[f"{path}/{below}" if below else path] = before
+                watched[f"{path}/{os.fsdecode(below)}" if below else path] = before
         return watched
 
     def flush(self) -> None:
@@ -155,16 +162,18 @@ class Index:
             with open(beside, "wb") as file:
                 file.write(f"{__version__}\n".encode() + msgspec.msgpack.encode(entry))
             os.replace(beside, path)
-        except OSError:
+        except (OSError, UnicodeEncodeError):
             return  # A memory that cannot be kept costs time and nothing else.
 
 
-def _signatures(path: str) -> Iterable[tuple[str, Signature]]:
-    top = os.lstat(path)
-    yield "", (top.st_mtime_ns, top.st_ctime_ns, top.st_size, top.st_ino)
-    if stat_module.S_ISDIR(top.st_mode):
-        for folder, folders, files in os.walk(path):
-            for name in (*folders, *files):
-                below = os.path.join(folder, name)
-                if found := signature(below):
-                    yield os.path.relpath(below, path), found
+def signatures_of(path: str) -> list[tuple[bytes, Signature]]:
+    """The signatures of what lies at `path` (b"") and below it, as it is now."""
+    top = os.fsencode(path)
+    here = signature(top)
+    found = [(b"", here)] if here else []
+    for folder, folders, files in os.walk(top):
+        for name in (*folders, *files):
+            below = os.path.join(folder, name)
+            if there := signature(below):
+                found.append((below[len(top) + 1 :], there))
+    return found

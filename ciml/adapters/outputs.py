@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from ciml.adapters.index import Index
+from ciml.adapters.index import Index, signatures_of
 from ciml.adapters.stores.local import LocalStore
-from ciml.core.ids import StageName
+from ciml.core.errors import StageError, TrustError
+from ciml.core.ids import Digest, StageName
 from ciml.core.pipeline import Place, Stage
 from ciml.core.results import Output, Record
 
@@ -44,10 +45,18 @@ class Outputs:
     def _holds(self, path: str, output: Output) -> bool:
         known = self._index.placed(path)
         if known is None and os.path.lexists(path):
-            known = self._store.digest_of(path)
+            before = signatures_of(path)
+            known = self._digest(path)
             if known == output.digest:
-                self._index.place(path, known)
+                self._index.place(path, known, signatures=before)
         return known == output.digest
+
+    def _digest(self, path: str) -> Digest | None:
+        """The digest of what lies there; None for what no stage makes, such as a link or a pipe."""
+        try:
+            return self._store.digest_of(path)
+        except (StageError, TrustError):
+            return None
 
 
 def _pairs(stage: Stage, record: Record) -> list[tuple[Place, Output]]:

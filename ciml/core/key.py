@@ -156,7 +156,8 @@ def _had(item: Input, made: Mapping[tuple[StageName, str, str], Output]) -> tupl
             return (item.inside, "data", item.digest)
         case ProducedInput():
             output = made[item.stage, item.output, item.part]
-            return (item.inside, "directory" if output.directory else "file", output.digest)
+            kind = "directory" if output.directory else "executable" if output.executable else "file"
+            return (item.inside, kind, output.digest)
 
 
 def pick_key(stage: Stage, keys: Mapping[StageName, Digest]) -> Digest:
