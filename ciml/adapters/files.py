@@ -11,7 +11,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Callable
 
@@ -126,7 +125,7 @@ def clone(source: int, target: int) -> bool:
 
 def can_clone(folder: str) -> bool:
     """Whether files in a folder can share their bytes."""
-    names = [f"{folder}/{secrets.token_hex(8)}" for _ in range(2)]
+    names = [f"{folder}/{os.urandom(8).hex()}" for _ in range(2)]
     try:
         write_new(names[0], b"x" * 4096, 0o600)
         source, target = os.open(names[0], READ), os.open(names[1], CREATE, 0o600)

@@ -15,7 +15,6 @@ That also covers what a power cut tears. What it loses is computed again.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +31,8 @@ from ciml.core.ids import Digest, RepoPath
 from ciml.core.results import Miss, Output, Record
 
 if TYPE_CHECKING:
+    import threading
+
     from ciml.adapters.stores.garbage import Collection, Findings, Stats
 
 _SYNC_EVERY_S = 1.0
@@ -264,6 +265,8 @@ class LocalStore:
             self._unsynced_since = now
         elif now - self._unsynced_since >= _SYNC_EVERY_S and (self._syncing is None or not self._syncing.is_alive()):
             self._unsynced_since = now
+            import threading
+
             self._syncing = threading.Thread(target=_sync_quietly, args=(self.root,), daemon=True)
             self._syncing.start()
 

@@ -7,7 +7,6 @@ from this one has all it needs in its memory, is ready in a millisecond, and end
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -94,6 +93,8 @@ class Pair(Generic[_Item, _Result]):
         return answer
 
     def _fork(self) -> BufferedRWPair:
+        import socket
+
         ours, theirs = socket.socketpair()
         self._pid = os.fork()
         if not self._pid:

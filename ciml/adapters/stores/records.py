@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 
 import msgspec
 
@@ -144,7 +143,7 @@ class Records:
 
     def rotate_salt(self) -> None:
         """Let no record that exists be believed again."""
-        self._salt = secrets.token_hex(8)
+        self._salt = os.urandom(8).hex()
         unfinished = self._session.new()
         files.write_new(unfinished, self._salt.encode(), 0o644)
         os.rename(unfinished, f"{self._root}/salt")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Sequence
 
 from ciml.adapters import files
@@ -103,7 +102,7 @@ def _open_parent(parent: str, within: str) -> int:
 
 
 def _beside(folder: int) -> str:
-    return f"/proc/self/fd/{folder}/.ciml-{secrets.token_hex(8)}"
+    return f"/proc/self/fd/{folder}/.ciml-{os.urandom(8).hex()}"
 
 
 class _Writer:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 import time
 from collections.abc import Iterator
 
@@ -78,7 +77,7 @@ class Session:
         for folder in FOLDERS:
             os.makedirs(f"{self._root}/{folder}", exist_ok=True)
         while self._fd < 0:
-            self._name = secrets.token_hex(8)
+            self._name = os.urandom(8).hex()
             path = f"{self._root}/leases/{self._name}"
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
             if _lock(fd) and os.fstat(fd).st_nlink:  # else somebody took it for a dead one meanwhile
