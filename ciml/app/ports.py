@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ciml.core.ids import CommitSha, Digest, ModelName, RepoPath
-from ciml.core.ledger import LedgerState
-from ciml.core.lineage import Commit, RunTrace
-from ciml.core.order import WorkOrder
-from ciml.core.registry import NewVersion, Row, TrackedRun
-from ciml.core.results import Miss, Output, Record, StageResult
+from ciml.core.results import Miss
 from ciml.core.tree import TreeEntry
+
+if TYPE_CHECKING:
+    # A plan imports this module, and needs none of the values that only registering knows.
+    from ciml.core.ids import CommitSha, Digest, ModelName, RepoPath
+    from ciml.core.ledger import LedgerState
+    from ciml.core.lineage import Commit, RunTrace
+    from ciml.core.order import WorkOrder
+    from ciml.core.registry import NewVersion, Row, TrackedRun
+    from ciml.core.results import Output, Record, StageResult
 
 __all__ = ["Executor", "Miss", "Store", "Tree", "TreeEntry"]
 

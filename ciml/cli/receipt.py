@@ -11,8 +11,7 @@ from ciml.app.project import Project
 from ciml.cli import quick
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
-from ciml.cli.registry import Registries
-from ciml.cli.wiring import Place
+from ciml.cli.wiring import Place, ledgers_are_local
 from ciml.core.changes import CONFIGURATION
 from ciml.core.inputs import DataInput, TrackedInput
 from ciml.core.tree import DIRECTORY
@@ -26,8 +25,8 @@ def keep(
     Not while the last run here was of another commit: it is what reasons compare with, and this call
     may have moved it.
     """
-    registries = Registries(place, project.pipeline, invocation.environ)
-    if place.root is None or not registries.local or project.last_commit != project.tree.commit:
+    local = ledgers_are_local(place, project.pipeline, invocation.environ)
+    if place.root is None or not local or project.last_commit != project.tree.commit:
         return
     outputs = [f"{place.root}/{output.path}" for stage in project.pipeline.stages.values() for output in stage.outputs]
     ledgers = [f"{place.repository.common_dir}/refs/heads/ciml/ledger/{model}" for model in project.pipeline.models]

@@ -17,7 +17,7 @@ from ciml.app.chronicle import Author
 from ciml.app.judge import Judged
 from ciml.app.propose import LINEAGE
 from ciml.app.register import Services
-from ciml.cli.wiring import Place
+from ciml.cli.wiring import Place, ledgers_are_local, registry_uri
 from ciml.core.entries import Registration
 from ciml.core.errors import IntegrityError, UsageError
 from ciml.core.findings import suggestion
@@ -45,7 +45,9 @@ class Registries:
         self._place = place
         self._models = pipeline.models
         self._environ = environ
-        self.uri = pipeline.registry or environ.get("MLFLOW_TRACKING_URI") or None
+        self.uri = registry_uri(pipeline, environ)
+        self.local = ledgers_are_local(place, pipeline, environ)
+        """Whether the ledgers are branches of this clone alone."""
         self._ledgers: dict[ModelName, GitLedger] = {}
         self._states: dict[ModelName, LedgerState] = {}
 
@@ -53,11 +55,6 @@ class Registries:
     def shared(self) -> bool:
         """Whether others use the registry too; the embedded one is this clone's alone."""
         return self.uri is not None
-
-    @property
-    def local(self) -> bool:
-        """Whether the ledgers are branches of this clone alone."""
-        return not (self.shared and self._place.repository.remote_url())
 
     @property
     def identity(self) -> str:

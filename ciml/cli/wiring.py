@@ -172,3 +172,13 @@ def last_commit(place: Place) -> CommitSha | None:
 def journal(place: Place) -> RunJournal:
     """The runs of this clone."""
     return RunJournal(f"{place.state}/runs", work_tree=place.root or place.repository.git_dir)
+
+
+def registry_uri(pipeline: Pipeline, environ: Mapping[str, str]) -> str | None:
+    """The registry that others use too; None where the one inside this clone serves."""
+    return pipeline.registry or environ.get("MLFLOW_TRACKING_URI") or None
+
+
+def ledgers_are_local(place: Place, pipeline: Pipeline, environ: Mapping[str, str]) -> bool:
+    """Whether the ledgers are branches of this clone alone."""
+    return registry_uri(pipeline, environ) is None or place.repository.remote_url() is None
