@@ -80,6 +80,7 @@ class LazyGroup(click.Group):
 def cli(ctx: click.Context, directory: str, profile: str | None, as_json: bool, verbose: int, quiet: int) -> None:
     """A Git repository as the control plane of a machine-learning model."""
     ctx.obj = Invocation(
+        arguments=ctx.obj,
         directory=_absolute(directory),
         profile=profile,
         json=as_json,

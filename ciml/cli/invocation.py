@@ -16,6 +16,8 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 class Invocation(Value, frozen=True, kw_only=True):
     """The options before the command, and the environment."""
 
+    arguments: tuple[str, ...] = ()
+    """All words of the call."""
     directory: str
     """Absolute."""
     profile: str | None = None

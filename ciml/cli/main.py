@@ -60,7 +60,7 @@ def _command(arguments: list[str]) -> int:
     from ciml.core.errors import CimlError, ExitCode
 
     try:
-        code = cli.main(args=arguments, prog_name="ciml", standalone_mode=False)
+        code = cli.main(args=arguments, prog_name="ciml", standalone_mode=False, obj=tuple(arguments))
         return int(code or 0)
     except CimlError as error:
         return _tell(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 
 from ciml.app.plan import Prepared
@@ -31,8 +30,8 @@ def keep(
     outputs = [f"{place.root}/{output.path}" for stage in project.pipeline.stages.values() for output in stage.outputs]
     ledgers = [f"{place.repository.common_dir}/refs/heads/ciml/ledger/{model}" for model in project.pipeline.models]
     quick.keep(
-        sys.argv[1:],
-        os.environ,
+        invocation.arguments,
+        invocation.environ,
         invocation.directory,
         watched=[
             *quick.git_files(invocation.directory),

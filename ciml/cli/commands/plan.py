@@ -75,7 +75,9 @@ def show(made: Plan, console: Console) -> None:
     """Print a plan: what changed, then a line a stage; one line when there is nothing to do."""
     console.document(document(made))
     if made.nothing_to_do:
-        console.line(f"Nothing to do: {len(made.stages)} stages are up to date.")
+        left_out = sum(stage.key is None for stage in made.stages)
+        counts = [(len(made.stages) - left_out, "up to date"), (left_out, "left out")]
+        console.line(f"Nothing to do: {', '.join(f'{count} {word}' for count, word in counts if count)}.")
         return
     for line in _changed(made.changes):
         console.line(line)
