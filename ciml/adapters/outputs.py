@@ -21,10 +21,14 @@ class Outputs:
         stages: the pipeline's.
         store: where the bytes come from.
         index: remembers what was placed, so that unchanged outputs are not hashed again.
+        link: large outputs are read-only hard links into the store, which saves their space.
     """
 
-    def __init__(self, root: str, stages: Mapping[StageName, Stage], store: LocalStore, index: Index) -> None:
+    def __init__(
+        self, root: str, stages: Mapping[StageName, Stage], store: LocalStore, index: Index, *, link: bool = False
+    ) -> None:
         self._root = root
+        self._link = link
         self._stages = stages
         self._store = store
         self._index = index
@@ -35,7 +39,7 @@ class Outputs:
             path = f"{self._root}/{place.path}"
             if not self._holds(path, output):
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                self._store.materialise(output, path)
+                self._store.materialise(output, path, within=self._root, link=self._link, read_only=self._link)
                 self._index.place(path, output.digest)
 
     def in_place(self, stage: Stage, record: Record) -> bool:

@@ -12,12 +12,17 @@ from ciml.app.plan import Prepared, wanted_stages
 from ciml.app.ports import Executor
 from ciml.app.project import Project
 from ciml.app.run import Observer, Options, Outcome, Surroundings, carry_out
+from ciml.core.errors import IntegrityError
 from ciml.core.ids import ModelName, StageName
 from ciml.core.ledger import LedgerState
 from ciml.core.pipeline import Model
 from ciml.core.plan import Decision, Graph, State
 from ciml.core.results import Skipped, StageResult
 from ciml.core.value import Value
+
+
+_REPAIRS = 10
+"""Rounds in which damaged objects are made again before ciml gives up."""
 
 
 class Ledgers(Protocol):
@@ -74,6 +79,7 @@ class Means(Value, frozen=True, kw_only=True):
     observer: Observer
     rescoring: Observer
     """Told about the champion's rescoring."""
+    warn: Callable[[str], None]
 
 
 def perform(project: Project, prepared: Prepared, means: Means, options: Options) -> Performance:
@@ -85,28 +91,18 @@ def perform(project: Project, prepared: Prepared, means: Means, options: Options
     """
     begun = monotonic()
     wanted_stages(prepared.graph, options.targets)
-    remembering = _Remembering(means.observer)
-    orders = Orders(
-        prepared.graph,
-        project.tree,
-        project.store,
-        prepared.evidence,
-        digests=project.memory.digests,
-        dump=project.documents.dump,
-    )
-    outcome = carry_out(
-        prepared.graph,
-        Surroundings(
-            evidence=prepared.evidence,
-            orders=orders,
-            executor=means.executor(),
-            places=prepared.outputs,
-            observer=remembering,
-            why=prepared.reasons.why,
-        ),
-        options,
-    )
-    judged = judge(project, prepared, means, outcome.states, orders)
+    orders = _orders(project, prepared)
+    for attempt in range(_REPAIRS + 1):
+        remembering = _Remembering(means.observer)
+        try:
+            outcome = _carried_out(prepared, means, options, orders, remembering)
+            judged = judge(project, prepared, means, outcome.states, orders)
+            break
+        except IntegrityError as error:
+            # What is damaged is in quarantine by now, so its stage has no record and runs again.
+            if attempt == _REPAIRS:
+                raise
+            means.warn(f"{error.message}; it is made again")
     project.store.flush()
     return Performance(
         prepared=prepared,
@@ -115,6 +111,29 @@ def perform(project: Project, prepared: Prepared, means: Means, options: Options
         judged=judged,
         seconds=monotonic() - begun,
     )
+
+
+def _orders(project: Project, prepared: Prepared) -> Orders:
+    return Orders(
+        prepared.graph,
+        project.tree,
+        project.store,
+        prepared.evidence,
+        digests=project.memory.digests,
+        dump=project.documents.dump,
+    )
+
+
+def _carried_out(prepared: Prepared, means: Means, options: Options, orders: Orders, observer: Observer) -> Outcome:
+    surroundings = Surroundings(
+        evidence=prepared.evidence,
+        orders=orders,
+        executor=means.executor(),
+        places=prepared.outputs,
+        observer=observer,
+        why=prepared.reasons.why,
+    )
+    return carry_out(prepared.graph, surroundings, options)
 
 
 def judge(

@@ -61,6 +61,7 @@ class Running:
             fetch=self.registries.fetch,
             observer=progress,
             rescoring=Progress(self._console, live, about="champion on this data: "),
+            warn=self._console.warn,
         )
 
     def _executor(self, progress: Progress) -> Executor:

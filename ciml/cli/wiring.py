@@ -160,7 +160,7 @@ def _loose_requirements(pipeline: Pipeline, tree: Tree) -> list[str]:
 def _outputs(place: Place) -> Callable[[Pipeline], Outputs]:
     root = place.root
     assert root is not None, "a work tree has a root"
-    return lambda pipeline: Outputs(root, pipeline.stages, place.store, place.index)
+    return lambda pipeline: Outputs(root, pipeline.stages, place.store, place.index, link=pipeline.link == "hard")
 
 
 def last_commit(place: Place) -> CommitSha | None:
