@@ -109,7 +109,7 @@ class Judging:
         maker = self._producers.maker(model.path)
         assert maker is not None, f"{model.path} has no maker"
         writers = self._writers(maker)
-        read = checks.reads(model.gate, writers)
+        read = self._reads(model, writers)
         values = {name: self._graph.pipeline.params.get(name) for name in read.params}
         judged = Judged(
             model=model,
@@ -138,6 +138,12 @@ class Judging:
         return msgspec.structs.replace(judged, verdict=verdict)
 
     # What is judged.
+
+    def _reads(self, model: Model, writers: tuple[StageName, ...]) -> checks.Reads:
+        """Everything that the gate looks at, the makers of scores among the stages."""
+        read = checks.reads(model.gate, writers)
+        makers = [made for path in read.scores if (made := self._producers.maker(path))]
+        return msgspec.structs.replace(read, stages=read.stages.union(makers))
 
     def _writers(self, maker: StageName) -> tuple[StageName, ...]:
         """The stages with metrics among the maker and those downstream of it."""
