@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from ciml.cli import quick
 
+TYPE_CHECKING = False  # `typing` itself takes longer to import than the whole answer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 import marshal
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from ciml import __version__
 
+TYPE_CHECKING = False  # `typing` itself takes longer to import than the whole answer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
