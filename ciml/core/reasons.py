@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ciml.core.ids import RepoPath, StageName
 from ciml.core.inputs import DataInput, TrackedInput
+from ciml.core.params import differences
 from ciml.core.paths import folders
 from ciml.core.pipeline import Stage
 from ciml.core.plan import Graph
@@ -47,7 +48,10 @@ class Reasons:
         now, before = self._graph.pipeline.stages[name], self._before.stages.get(name)
         if before is None:
             return ["the stage is new"]
-        return [f"its {part} changed" for part in _parts_that_differ(now, before)]
+        values = differences(before.params, now.params)
+        shared = [name for name in values if name in before.params and name in now.params]
+        told = [f"{name} {values[name]}" for name in shared if name not in self._before.params]
+        return [*(f"its {part} changed" for part in _parts_that_differ(now, before)), *told]
 
     def _params(self, name: StageName) -> list[str]:
         if not self._before.params:
@@ -78,13 +82,16 @@ class Reasons:
 
 def _parts_that_differ(now: Stage, before: Stage) -> Sequence[str]:
     pairs: Mapping[str, tuple[object, object]] = {
-        "command": (now.command, before.command),
+        # The values in a script are parameters, which are told by name.
+        "command": ((now.command.script, now.command.argv), (before.command.script, before.command.argv)),
+        "params": (now.params.keys(), before.params.keys()),
         "inputs": (now.inputs, before.inputs),
-        "outputs": (now.outputs, before.outputs),
+        "outputs": ((now.outputs, now.metrics), (before.outputs, before.metrics)),
         "env": (now.env, before.env),
         "image": (now.image, before.image),
         "workdir": (now.workdir, before.workdir),
         "condition": (now.when, before.when),
         "pick": (now.pick, before.pick),
+        "platform": (now.any_platform, before.any_platform),
     }
     return [part for part, (one, other) in pairs.items() if one != other]
