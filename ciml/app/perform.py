@@ -4,33 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Protocol
 
 from ciml.app.judge import Fetch, Judged, Judging
 from ciml.app.orders import Orders
 from ciml.app.plan import Prepared, wanted_stages
-from ciml.app.ports import Executor
+from ciml.app.ports import Executor, Ledgers, Store
 from ciml.app.project import Project
+from ciml.app.recover import Recovery
 from ciml.app.run import Observer, Options, Outcome, Surroundings, carry_out
 from ciml.core.errors import IntegrityError
 from ciml.core.ids import ModelName, StageName
-from ciml.core.ledger import LedgerState
 from ciml.core.pipeline import Model
 from ciml.core.plan import Decision, Graph, State
 from ciml.core.results import Skipped, StageResult
 from ciml.core.value import Value
 
-
 _REPAIRS = 10
 """Rounds in which damaged objects are made again before ciml gives up."""
-
-
-class Ledgers(Protocol):
-    """The histories of the pipeline's models."""
-
-    def read(self, model: ModelName) -> LedgerState:
-        """What a model's ledger says; empty where it has none yet."""
-        ...
 
 
 class Performance(Value, frozen=True, kw_only=True):
@@ -95,7 +85,7 @@ def perform(project: Project, prepared: Prepared, means: Means, options: Options
     for attempt in range(_REPAIRS + 1):
         remembering = _Remembering(means.observer)
         try:
-            outcome = _carried_out(prepared, means, options, orders, remembering)
+            outcome = _carried_out(prepared, means, options, orders, remembering, project.store)
             judged = judge(project, prepared, means, outcome.states, orders)
             break
         except IntegrityError as error:
@@ -124,7 +114,9 @@ def _orders(project: Project, prepared: Prepared) -> Orders:
     )
 
 
-def _carried_out(prepared: Prepared, means: Means, options: Options, orders: Orders, observer: Observer) -> Outcome:
+def _carried_out(
+    prepared: Prepared, means: Means, options: Options, orders: Orders, observer: Observer, store: Store
+) -> Outcome:
     surroundings = Surroundings(
         evidence=prepared.evidence,
         orders=orders,
@@ -132,6 +124,7 @@ def _carried_out(prepared: Prepared, means: Means, options: Options, orders: Ord
         places=prepared.outputs,
         observer=observer,
         why=prepared.reasons.why,
+        recover=Recovery(prepared.graph, means.ledgers, means.fetch, store),
     )
     return carry_out(prepared.graph, surroundings, options)
 

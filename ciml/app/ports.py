@@ -222,3 +222,11 @@ class Registry(Protocol):
     def log(self, run: TrackedRun) -> str:
         """The id of a run that shows this outcome, without a version; one for each key."""
         ...
+
+
+class Ledgers(Protocol):
+    """The histories of a pipeline's models."""
+
+    def read(self, model: ModelName) -> LedgerState:
+        """What a model's ledger says; empty where it has none yet."""
+        ...

@@ -10,7 +10,7 @@ from ciml.app.orders import Orders
 from ciml.app.ports import Executor
 from ciml.core import dag
 from ciml.core.errors import StageError
-from ciml.core.ids import StageName
+from ciml.core.ids import Digest, StageName
 from ciml.core.order import WorkOrder
 from ciml.core.plan import Action, Decision, Evidence, Graph, Known, Pending, State, decide, reads
 from ciml.core.results import Cancelled, Failed, Ran, Record, Restored, Skipped, StageResult
@@ -58,6 +58,8 @@ class Surroundings(Value, frozen=True, kw_only=True):
     """None where nobody will look at the outputs, as when a champion is scored again."""
     observer: Observer
     why: Callable[[StageName], str]
+    recover: Callable[[StageName, Digest], Record | None] = lambda name, key: None
+    """Brings back what a stage made from somewhere else than the store."""
 
 
 class Outcome(Value, frozen=True, kw_only=True):
@@ -160,6 +162,7 @@ class _Run:
         except StageError as error:
             self._end(name, Failed(reason=error.message))
             return
+        decision = self._recovered(name, decision)
         self._states[name] = decision.state
         self._with.observer.decided(name, decision)
         match decision.action, decision.state:
@@ -173,6 +176,17 @@ class _Run:
                 self._end(name, Skipped(reason=decision.reason, record=record))
             case _:
                 self._end(name, Skipped(reason=decision.reason))
+
+    def _recovered(self, name: StageName, decision: Decision) -> Decision:
+        """The decision, or to restore where the stage need not run after all."""
+        if decision.action is not Action.RUN or decision.key is None or name in self._forced:
+            return decision
+        record = self._with.recover(name, decision.key)
+        if record is None:
+            return decision
+        state = Known(key=decision.key, record=record)
+        reason = "registered, and brought back from the registry"
+        return Decision(action=Action.RESTORE, reason=reason, key=decision.key, state=state)
 
     def _decide(self, name: StageName) -> Decision:
         return decide(
