@@ -28,7 +28,7 @@ class _ManifestKeys(Keys, frozen=True, kw_only=True):
     size: _Count
     files: _Count
     directory: bool = False
-    source: str | None = None
+    source: str = ""
 
 
 class _PointerOutput(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,9 +36,6 @@ class _PointerOutput(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     size: _Count = 0
     nfiles: _Count = 1
-    hash: str | None = None
-    cache: bool = True
-    desc: str | None = None
 
 
 class _Pointer(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +65,7 @@ def parse(text: bytes, file: RepoPath) -> Manifest:
         size=keys.size,
         files=keys.files,
         directory=keys.directory,
-        source=keys.source,
+        source=keys.source or None,
     )
 
 

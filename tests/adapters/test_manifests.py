@@ -1,0 +1,90 @@
+"""Manifests and DVC pointers, from bytes to values."""
+
+from __future__ import annotations
+
+import pytest
+
+from ciml.adapters.manifests import parse
+from ciml.core.errors import ConfigurationError
+from ciml.core.ids import RepoPath
+from ciml.core.manifest import Manifest
+
+OWN, POINTER = RepoPath("data/raw.manifest.yaml"), RepoPath("data/raw.dvc")
+SHA = "d" * 64
+
+
+def manifest(text: str, file: RepoPath = OWN) -> Manifest:
+    return parse(text.encode(), file)
+
+
+def problem(text: str, file: RepoPath = OWN) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        manifest(text, file)
+    return str(caught.value)
+
+
+def test_a_manifest() -> None:
+    """Digest, size, number of files, and where the data comes from."""
+    found = manifest(f"version: 1\nsha256: {SHA}\nsize: 12\nfiles: 3\ndirectory: true\nsource: s3://bucket/raw/\n")
+    assert found == Manifest(
+        file=OWN,
+        path=RepoPath("data/raw"),
+        digest=found.digest,
+        size=12,
+        files=3,
+        directory=True,
+        source="s3://bucket/raw/",
+    )
+    assert found.digest == SHA
+
+
+def test_what_may_be_left_out() -> None:
+    """A single file that comes from nowhere else."""
+    found = manifest(f"version: 1\nsha256: {SHA}\nsize: 0\nfiles: 1\n")
+    assert (found.directory, found.source) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "raw.manifest.yaml"),
+        ("version: 1\nsha256: abc\nsize: 1\nfiles: 1\n", "a SHA-256 in 64 hex digits"),
+        (f"version: 1\nsha256: {SHA}\nsize: -1\nfiles: 1\n", "a whole number from 0"),
+        (f"version: 1\nsha256: {SHA}\nsize: 1\n", "files"),
+        (f"version: 1\nsha256: {SHA}\nsize: 1\nfiles: 1\nsise: 2\n", "unknown key 'sise'"),
+        (f"version: 2\nsha256: {SHA}\nsize: 1\nfiles: 1\n", "version 2 is unknown"),
+        (f"version: 1\nsha256: {SHA}\nsha256: {SHA}\nsize: 1\nfiles: 1\n", "duplicate key"),
+        ("[1, 2]", "raw.manifest.yaml"),
+    ],
+)
+def test_what_is_wrong_is_located(text: str, words: str) -> None:
+    """A manifest that says less, more or something else is an error that names the file."""
+    text = problem(text)
+    assert words in text
+    assert text.startswith("data/raw.manifest.yaml")
+
+
+def test_all_problems_of_a_manifest_at_once() -> None:
+    """Each line that is wrong has its own line."""
+    assert len(problem("version: 1\nsha256: x\nsize: x\nfiles: x\n").splitlines()) == 3
+
+
+def test_a_dvc_pointer() -> None:
+    """What another tool writes beside is passed over; `.dir` in the digest means a folder."""
+    text = (
+        "md5: 0a\nframe: true\nouts:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  size: 7\n  nfiles: 2\n"
+        "  hash: md5\n  path: raw\nmeta: {team: x}\n"
+    )
+    found = manifest(text, POINTER)
+    assert (found.path, found.size, found.files, found.directory, found.source) == ("data/raw", 7, 2, True, None)
+    other = manifest(text.replace("0123", "1123"), POINTER)
+    assert found.digest != other.digest
+
+
+def test_a_dvc_pointer_that_is_none() -> None:
+    """No output, several, or no digest of a known kind."""
+    assert "it names 0 outputs, not one" in problem("outs: []\n", POINTER)
+    two = "outs:\n" + "- {md5: 0123456789abcdef0123456789abcdef, path: x}\n" * 2
+    assert "it names 2 outputs, not one" in problem(two, POINTER)
+    assert "an MD5" in problem("outs:\n- {md5: zz, path: x}\n", POINTER)
+    assert "data/raw.dvc" in problem("deps: []\n", POINTER)
