@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
+import git
 
 from ciml.adapters import templates
 from ciml.cli.invocation import Invocation
@@ -111,7 +112,7 @@ class Demo:
         _need_scikit_learn(self._env)
         templates.write("sklearn", self._place)
         click.echo(f"A small scikit-learn project, in a Git repository of its own: {self._place}")
-        self._git("init", "--quiet", "--initial-branch=main")
+        git.Repo.init(self._place, initial_branch="main").close()
         self._commit("a first model")
 
     def take(self, step: Change | Call) -> None:
@@ -130,11 +131,10 @@ class Demo:
 
     def _commit(self, message: str) -> None:
         click.secho(f"$ git commit -am '{message}'", fg="cyan")
-        self._git("add", "--all")
-        self._git("commit", "--quiet", "-m", message)
-
-    def _git(self, *arguments: str) -> None:
-        subprocess.run(["git", *arguments], cwd=self._place, env=self._env, check=True)
+        author = git.Actor(_WHO["NAME"], _WHO["EMAIL"])
+        with git.Repo(self._place) as repository:
+            repository.git.add("--all")
+            repository.index.commit(message, author=author, committer=author)
 
     def _ciml(self, arguments: tuple[str, ...], expected: ExitCode) -> None:
         words = " ".join(f"'{word}'" if " " in word else word for word in arguments)
