@@ -51,7 +51,12 @@ def _programs(invocation: Invocation) -> list[Finding]:
         Finding(
             what="git", state="ok" if git else "wrong", detail=git or "not found", hint="" if git else "install it"
         ),
-        Finding(what="bash", state="ok" if bash else "wrong", detail=bash or "not found", hint="stages run in it"),
+        Finding(
+            what="bash",
+            state="ok" if bash else "wrong",
+            detail=bash or "not found",
+            hint="" if bash else "install it: stages run in it",
+        ),
         Finding(
             what="uv",
             state="ok" if uv else "missing",
@@ -87,7 +92,7 @@ def _repository(invocation: Invocation) -> list[Finding]:
     detail = uri or "embedded: an SQLite database of this clone"
     return [
         where,
-        Finding(what="ciml.yaml", state="ok", detail=f"{len(pipeline.stages)} stages, {len(pipeline.models)} models"),
+        Finding(what="ciml.yaml", state="ok", detail=f"stages: {len(pipeline.stages)}, models: {len(pipeline.models)}"),
         Finding(what="registry", state="ok", detail=detail),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -38,5 +39,10 @@ def command(invocation: Invocation, name: str) -> int:
     if new:
         console.line("made      a Git repository")
     console.line()
-    console.line("Next: pip install -r requirements.txt; git add --all; git commit -m 'a first model'; ciml run")
+    console.line("Next:")
+    if not target.samefile(os.getcwd()):
+        console.line(f"  cd {os.path.relpath(target)}")
+    console.line("  pip install -r requirements.txt")
+    console.line("  git add --all && git commit -m 'A first model'")
+    console.line("  ciml run")
     return 0

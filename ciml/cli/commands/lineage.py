@@ -23,7 +23,9 @@ FORMATS = ("text", "json", "mermaid", "in-toto", "openlineage")
 
 @click.command("lineage")
 @click.argument("subject")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="How it is written."
+)
 @click.pass_obj
 def command(invocation: Invocation, subject: str, form: str) -> int:
     """Show what made SUBJECT and what was made from it.

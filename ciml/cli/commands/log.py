@@ -12,10 +12,15 @@ from ciml.cli.wiring import journal, open_place, project_at
 from ciml.core.history import LogEvent, LogRow
 from ciml.core.lineage import one_line, shown
 
+_METRICS = 3
+"""So many are named on a line; `--json` has all."""
+
 
 @click.command("log")
 @click.argument("revision", default="HEAD")
-@click.option("-n", "limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many commits.")
+@click.option(
+    "-n", "limit", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="How many commits."
+)
 @click.pass_obj
 def command(invocation: Invocation, revision: str, limit: int) -> int:
     """Show commits up to REVISION with their model versions, metrics, verdicts and deployments."""
@@ -37,11 +42,21 @@ def command(invocation: Invocation, revision: str, limit: int) -> int:
 
 def _show(row: LogRow, console: Console) -> None:
     console.line(f"{row.commit.sha[:10]}  {one_line(row.commit.subject)}")
-    console.columns([_event(event) for event in row.events])
+    told: list[dict[str, float]] = []
+    cells = []
+    for event in row.events:
+        # A registration has the metrics of its verdict: once a commit is enough.
+        cells.append(_event(event, "" if event.metrics in told else _metrics(event)))
+        told.append(event.metrics)
+    console.columns(cells)
 
 
-def _event(event: LogEvent) -> tuple[str, ...]:
+def _metrics(event: LogEvent) -> str:
+    listed = [f"{name} {shown(value)}" for name, value in event.metrics.items()]
+    return ", ".join(listed[:_METRICS]) + (f" and {len(listed) - _METRICS} more" if len(listed) > _METRICS else "")
+
+
+def _event(event: LogEvent, metrics: str) -> tuple[str, ...]:
     name = f"{event.model}/{event.version}" if event.version is not None else event.model
-    metrics = ", ".join(f"{metric} {shown(value)}" for metric, value in event.metrics.items())
     what = f"{event.what} {event.verdict or event.environment}".strip()
-    return ("   ", what, name, metrics, one_line(event.reason))
+    return ("   ", what, name, one_line(event.reason), metrics)

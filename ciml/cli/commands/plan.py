@@ -84,7 +84,7 @@ def show(made: Plan, console: Console) -> None:
     shown = [stage for stage in made.stages if stage.action is not Action.SKIP or console.verbose]
     console.columns([(stage.action, stage.name, stage.reason) for stage in shown])
     if hidden := len(made.stages) - len(shown):
-        console.line(f"{hidden} more {'is' if hidden == 1 else 'are'} up to date or left out (-v shows them).")
+        console.line(f"{hidden} more {'is' if hidden == 1 else 'are'} up to date or left out (-v shows all).")
 
 
 def _changed(changes: ChangeSet) -> list[str]:

@@ -25,10 +25,17 @@ from ciml.core.verdict import Status
 
 @click.command("run")
 @click.argument("stages", nargs=-1)
-@click.option("--jobs", "-j", type=click.IntRange(min=1), default=os.cpu_count, help="Stages at once.")
+@click.option(
+    "--jobs",
+    "-j",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=os.cpu_count,
+    help="Stages at once; default: the processors.",
+)
 @click.option("--force", is_flag=True, help="Run although there is a record.")
 @click.option("--keep-going", "-k", is_flag=True, help="After a failure, go on with what does not depend on it.")
-@click.option("--base", metavar="REF", help="What the reasons compare with.")
+@click.option("--base", metavar="REF", help="Compare with this commit; default: as `plan` does.")
 @with_params
 @click.pass_obj
 def command(

@@ -49,7 +49,8 @@ def verify(invocation: Invocation, repair: bool) -> int:
             console.line(f"{what}: {name}")
     if not any(wrong.values()):
         return ExitCode.OK
-    console.line("Taken out; the stages that made them will run again." if repair else "ciml store verify --repair")
+    told = "Taken out; the stages that made them will run again."
+    console.line(told if repair else "hint: `ciml store verify --repair` takes them out, and they are made again.")
     return ExitCode.OK if repair else ExitCode.INTEGRITY
 
 
