@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench soak lock venv venv-bench clean
+.PHONY: help demo test check format bench soak readme lock venv venv-bench clean
 
 # Where it is set, every start would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -38,6 +38,9 @@ bench: venv venv-bench ## measure ciml beside DVC, GNU make, doit and Snakemake;
 
 soak: venv ## the tests that kill and race, many rounds (ROUNDS=200)
 	@CIML_TEST_ROUNDS=$${ROUNDS:-200} python -m pytest -n $(JOBS) --timeout 7200 -m soak $(ARGS)
+
+readme: venv ## write the README's outputs anew from a real run, and the tables of docs/ from the code
+	@python -m tests.readme && python -m tests.reference
 
 lock: ## make the lock files again from pyproject.toml (UPGRADE=1: with the newest versions); needs uv
 	@.ci/lock $(if $(UPGRADE),--upgrade)
