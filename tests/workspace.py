@@ -95,7 +95,7 @@ class Workspace:
             return plan(project, prepare(project, base=base), targets=_names(targets), force=force)
 
     def actions(self, *targets: str, **how: str) -> dict[str, str]:
-        """Stage -> what is planned for it, of the work tree."""
+        """Stage -> what is planned for it."""
         return {stage.name: stage.action.value for stage in self.plan(*targets, **how).stages}  # type: ignore[arg-type]
 
     def reasons(self, *, base: str | None = None) -> dict[str, str]:
