@@ -12,17 +12,17 @@ from ciml.app.run import Options, Outcome
 from ciml.core import checks, dag, gate
 from ciml.core import key as keys
 from ciml.core.contest import Candidate, Champion, Incomparable, NoChampion, Rival
-from ciml.core.entries import Registration
+from ciml.core.entries import Judgement, Registration
 from ciml.core.ids import Digest, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput, is_code
 from ciml.core.ledger import LedgerState
 from ciml.core.metrics import Metrics, combine
 from ciml.core.pipeline import Compare, Model, ParamValue
-from ciml.core.plan import Evidence, Graph, Known, LeftOut, State, made_inputs, output_of
+from ciml.core.plan import Evidence, Graph, Known, LeftOut, Pending, State, made_inputs, output_of
 from ciml.core.producers import Producers
 from ciml.core.results import Failed, Output, Record
 from ciml.core.value import Value
-from ciml.core.verdict import Verdict
+from ciml.core.verdict import Status, Verdict
 
 
 class Judged(Value, frozen=True, kw_only=True):
@@ -126,11 +126,14 @@ class Judging:
         recipes = {name: self._graph.recipes[name] for name in read.stages if name in self._graph.recipes}
         key = keys.verdict(judged.recipe, recipes, judged.policy, judged.champion)
         judged = msgspec.structs.replace(judged, key=key)
-        if not anew and (before := ledger.verdicts.get(key)):
+        if not anew and (before := ledger.verdicts.get(key)) and _stands(before, judged, ledger):
             return msgspec.structs.replace(judged, verdict=before.verdict, recorded=True)
         self._ready(model)
         if judged.artifact is None:
             return judged
+        if missing := self._missing(read.stages):
+            reason = f"its gate reads what {missing} makes, which failed or took no part in this run"
+            return msgspec.structs.replace(judged, verdict=gate.not_judged(model.name, reason))
         candidate = self._candidate(judged, maker, writers, read)
         verdict = gate.judge(
             model, candidate, self._rival(judged, maker, ledger, candidate, read.scores), self._graph.pipeline.params
@@ -165,6 +168,11 @@ class Judging:
         """Why there is no candidate, for when there is none."""
         state = self._states.get(maker)
         return state.reason if isinstance(state, LeftOut) else f"{maker} did not make it in this run"
+
+    def _missing(self, read: frozenset[StageName]) -> StageName | None:
+        """A stage that the gate reads and that has yet to end well: a verdict now would be on nothing, for ever."""
+        waited = (name for name in self._graph.order if name in read)
+        return next((name for name in waited if isinstance(self._states.get(name), Pending | None)), None)
 
     def _candidate(
         self, judged: Judged, maker: StageName, writers: tuple[StageName, ...], read: checks.Reads
@@ -314,6 +322,16 @@ class Judging:
             for output in record.outputs
         )
         return msgspec.structs.replace(record, outputs=outputs)
+
+
+def _stands(before: Judgement, judged: Judged, ledger: LedgerState) -> bool:
+    """Whether a recorded verdict still stands: it lets no other bytes through than those it was given on.
+
+    Other bytes come of a stage that is not deterministic. Those of a registered recipe are never registered.
+    """
+    if judged.artifact is None or judged.recipe in ledger.recipes or before.verdict.status is Status.REJECTED:
+        return True
+    return before.artifact in (None, judged.artifact.digest)
 
 
 def _metrics(states: Mapping[StageName, State]) -> dict[StageName, Metrics]:

@@ -55,7 +55,8 @@ class Aftermath:
             ServiceError: the ledger cannot be reached.
             TrustError: the ledger may not be written.
         """
-        judged = [item for item in made.judged if not item.recorded and item.artifact is not None]
+        unjudged = Status.NOT_JUDGED
+        judged = [item for item in made.judged if not item.recorded and item.verdict.status is not unjudged]
         failed = any(isinstance(result, Failed) for result in made.results.values())
         if (judged or failed) and run.commit is not None and self._may_register(made):
             for item in judged:
