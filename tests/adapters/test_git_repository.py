@@ -345,6 +345,8 @@ def test_c058_a_submodule_is_its_commit(repo: RepoBuilder, tmp_path: Path, opene
     bumped = open_at(repo.path, opened).work_tree()
     assert bumped.dirty == {path}
     assert bumped.entries([path])[path].oid == GitOid(two)
+    for folder in (path, RepoPath("vendor")):
+        assert [bumped.fetch(file) for file in bumped.files(folder)] == [b"x", b"2"]
 
     bare = open_at(repo.clone().path, opened)
     with pytest.raises(RepositoryError, match="submodule vendor/lib is not checked out"):

@@ -105,7 +105,7 @@ class CommitTree:
         if entry is None:
             return []
         if entry.mode == SUBMODULE:
-            return self._files_of_submodule(entry)
+            return self.files_of_submodule(entry)
         if entry.mode != DIRECTORY:
             return []
         return sorted(self._below(directory, entry.oid), key=lambda file: file.path)
@@ -122,11 +122,16 @@ class CommitTree:
                         deeper.append((prefix + name + b"/", oid))
                         continue
                     entry = TreeEntry(path=decoded(prefix + name), mode=mode, oid=oid)
-                    files += self._files_of_submodule(entry) if mode == SUBMODULE else [entry]
+                    files += self.files_of_submodule(entry) if mode == SUBMODULE else [entry]
             level = deeper
         return files
 
-    def _files_of_submodule(self, entry: TreeEntry) -> list[TreeEntry]:
+    def files_of_submodule(self, entry: TreeEntry) -> list[TreeEntry]:
+        """All files of a submodule at the commit that the entry names, by their paths in this tree.
+
+        Raises:
+            RepositoryError: it is not checked out.
+        """
         inner = self._submodule(entry.path, entry.oid).files(RepoPath(""))
         return [TreeEntry(path=RepoPath(f"{entry.path}/{file.path}"), mode=file.mode, oid=file.oid) for file in inner]
 
