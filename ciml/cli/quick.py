@@ -46,7 +46,7 @@ def answer(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
             about, watched, out, error, code = marshal.load(file)
     except (OSError, EOFError, ValueError, TypeError):
         return None
-    if about != _about(arguments, environ) or any(signature(path) != before for path, before in watched):
+    if about != _about(arguments, environ, place[0]) or any(signature(path) != before for path, before in watched):
         return None
     sys.stderr.write(error if sys.stderr.isatty() else _plain(error))
     sys.stdout.write(out if sys.stdout.isatty() else _plain(out))
@@ -91,7 +91,7 @@ def keep(
     found = {**{path: signature(path) for path in watched}, **known}
     if any(max(times[:2]) > begun_ns - _SETTLED_NS for times in found.values()):
         return
-    receipt = (_about(arguments, environ), sorted(found.items()), out, error, int(code))
+    receipt = (_about(arguments, environ, place[0]), sorted(found.items()), out, error, int(code))
     beside = f"{place[1]}/{name}.{os.getpid()}"
     try:
         os.makedirs(place[1], exist_ok=True)
@@ -140,11 +140,11 @@ def _is_elsewhere(word: str) -> bool:
 
 
 def _about(
-    arguments: Sequence[str], environ: Mapping[str, str]
-) -> tuple[tuple[str, ...], str, str, str, tuple[tuple[str, str], ...]]:
-    """What an answer depends on besides files."""
+    arguments: Sequence[str], environ: Mapping[str, str], own: str
+) -> tuple[tuple[str, ...], str, str, str, str, tuple[tuple[str, str], ...]]:
+    """What an answer depends on besides files. A copy of the clone has the receipt, too, but not its place `own`."""
     chosen = tuple(sorted((k, v) for k, v in environ.items() if k.startswith(_ENVIRONMENT)))
-    return (tuple(arguments), __version__, sys.version, sys.executable, chosen)
+    return (tuple(arguments), own, __version__, sys.version, sys.executable, chosen)
 
 
 def _place(directory: str) -> tuple[str, str, str] | None:

@@ -13,7 +13,7 @@ from ciml.cli.invocation import Invocation
 from ciml.cli.wiring import Place, ledgers_are_local
 from ciml.core.changes import CONFIGURATION
 from ciml.core.inputs import DataInput, TrackedInput
-from ciml.core.tree import DIRECTORY
+from ciml.core.tree import DIRECTORY, SUBMODULE
 
 
 def keep(
@@ -27,6 +27,9 @@ def keep(
     local = ledgers_are_local(place, project.pipeline, invocation.environ)
     if place.root is None or not local or project.last_commit != project.tree.commit:
         return
+    inputs = [*_inputs(place.root, prepared)]
+    if any(path.endswith("/.git") for path in inputs):
+        return  # A submodule is at a commit that its own repository knows.
     outputs = [f"{place.root}/{output.path}" for stage in project.pipeline.stages.values() for output in stage.outputs]
     ledgers = [f"{place.repository.common_dir}/refs/heads/ciml/ledger/{model}" for model in project.pipeline.models]
     quick.keep(
@@ -37,7 +40,7 @@ def keep(
             *quick.git_files(invocation.directory),
             *ledgers,
             *_store(place.state),
-            *_inputs(place.root, prepared),
+            *inputs,
             # Once these are as they were, a verdict may be due that was not before.
             *(f"{place.root}/{path}" for path in project.tree.dirty),
         ],
@@ -51,25 +54,30 @@ def keep(
 
 def _store(state: str) -> list[str]:
     """What changes when a record is taken out of the store, or is believed no more."""
-    return [f"{state}/store{name}" for name in ("", "/salt", "/actions", "/quarantine", "/trash", "/marks")]
+    store = f"{state}/store"
+    bins = [f"/actions/{name}" for name in os.listdir(f"{store}/actions")] if os.path.isdir(f"{store}/actions") else []
+    return [store + name for name in ("", "/salt", "/actions", *bins, "/quarantine", "/trash", "/marks")]
 
 
 def _inputs(root: str, prepared: Prepared) -> Iterator[str]:
     """The configuration, every input, and every folder in which a file may turn up that counts."""
     pipeline = prepared.graph.pipeline
-    yield f"{root}/{CONFIGURATION}"
-    for file in pipeline.params_files:
+    requirements = pipeline.environment.requirements if pipeline.environment else None
+    for file in (CONFIGURATION, *pipeline.params_files, *([requirements] if requirements else [])):
         yield f"{root}/{file}"
-    if pipeline.environment and pipeline.environment.requirements:
-        yield f"{root}/{pipeline.environment.requirements}"
+        yield os.path.realpath(f"{root}/{file}")  # any of them may be a link
+    yield f"{root}/.gitignore"
     for folder in prepared.graph.folders:
         if os.path.isdir(f"{root}/{folder}"):
             yield f"{root}/{folder}"
+            yield f"{root}/{folder}/.gitignore"
     for inputs in prepared.graph.inputs.values():
         for item in inputs:
             match item:
                 case TrackedInput(mode=mode) if mode == DIRECTORY:
                     yield from _below(f"{root}/{item.path}")
+                case TrackedInput(mode=mode) if mode == SUBMODULE:
+                    yield f"{root}/{item.path}/.git"
                 case TrackedInput():
                     yield f"{root}/{item.path}"
                 case DataInput():
