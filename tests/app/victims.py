@@ -1,45 +1,45 @@
-"""Processes that register a model and may be killed at any call that leaves them.
+"""Processes that run `ciml register` and may be killed at any call that leaves them.
 
 A nursery imports all that is heavy and forks a real process for each victim, which runs the shipped
-registration against a bare origin and an MLflow server. Killing is done from around the adapters:
-Git's commands and MLflow's requests are counted, and the process kills itself at one of them.
+command in a clone, against a bare origin and an MLflow server. Killing is done from around the
+adapters: Git's commands and MLflow's requests are counted, and the process kills itself at one of them.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from importlib import import_module
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 
 from ciml.adapters.git.command import Answer, Git
 from ciml.adapters.ledgers.git import GitLedger
+from ciml.adapters.mlflow import registry as mlflow_registry
 from ciml.adapters.mlflow.registry import MlflowRegistry
-from ciml.adapters.stores.local import LocalStore
 from ciml.app.chronicle import Author
-from ciml.app.register import Proposal, Services, register
+from ciml.cli import registry as registries
+from ciml.cli.main import main
 from ciml.core.entries import Entry, decode, digest_of, encode
-from ciml.core.errors import CimlError, ServiceError
-from ciml.core.ids import CommitSha, GitOid, ModelName, RepoPath
+from ciml.core.errors import ServiceError
+from ciml.core.ids import ModelName
 from ciml.core.ledger import LedgerState, fold
-from ciml.core.registry import NewVersion, Row, TrackedRun
-from ciml.core.results import Output
-from ciml.core.verdict import Status, Verdict
+from ciml.core.registry import NewVersion, Row
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What one victim is to do, and where it ends."""
 
     clone: str
-    address: str
     model: str
-    nonce: str
     kill_at: int = -1
     """The boundary, from 0: each call has one before and one after."""
     mid_push_ms: float = -1
@@ -55,7 +55,7 @@ class Scaffold:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._count = 0
-        self.step = "start"
+        self.step = "0 look at the commit"
         self._trace = open(order.trace, "a", buffering=1) if order.trace else None  # noqa: SIM115 -- until the end
 
     def boundary(self) -> None:
@@ -72,20 +72,18 @@ class Scaffold:
             killing.start()
 
 
-class CountedGit(Git):
-    """Git, with a boundary on both sides of each command."""
+def counted(ask: Callable[..., Answer], scaffold: Scaffold) -> Callable[..., Answer]:
+    """Git's commands, with a boundary on both sides of each."""
 
-    def __init__(self, directory: str, scaffold: Scaffold) -> None:
-        super().__init__(directory, dict(os.environ))
-        self._scaffold = scaffold
-
-    def ask(self, *args: str, data: bytes = b"", timeout_s: float | None = None) -> Answer:
-        self._scaffold.boundary()
+    def asked(git: Git, *args: str, data: bytes = b"", timeout_s: float | None = None) -> Answer:
+        scaffold.boundary()
         if args[0] == "push":
-            self._scaffold.pushing()
-        answer = super().ask(*args, data=data, timeout_s=timeout_s)
-        self._scaffold.boundary()
+            scaffold.pushing()
+        answer = ask(git, *args, data=data, timeout_s=timeout_s)
+        scaffold.boundary()
         return answer
+
+    return asked
 
 
 class CountedClient:
@@ -107,20 +105,18 @@ class CountedClient:
         return counted
 
 
-class SteppedLedger:
+class SteppedLedger(GitLedger):
     """A ledger that tells the scaffold which step this is."""
 
-    def __init__(self, ledger: GitLedger, scaffold: Scaffold) -> None:
-        self.ledger = ledger
-        self._scaffold = scaffold
+    scaffold: Scaffold
 
     def read(self) -> LedgerState:
-        self._scaffold.step = "1 read the ledger"
-        return self.ledger.read()
+        self.scaffold.step = "1 read the ledger"
+        return super().read()
 
     def append(self, after: LedgerState, entries: Sequence[bytes]) -> None:
-        self._scaffold.step = "4 append the record"
-        self.ledger.append(after, entries)
+        self.scaffold.step = "4 append the record"
+        super().append(after, entries)
 
 
 class BelievingLedger(SteppedLedger):
@@ -130,24 +126,22 @@ class BelievingLedger(SteppedLedger):
         try:
             super().append(after, entries)
         except ServiceError:
-            now = self.ledger.read()
+            now = self.read()
             super().append(now, relinked(now, entries))
 
 
 class ForgettingLedger(SteppedLedger):
     """Mutant: nothing is recorded; the process believes its own words."""
 
-    def __init__(self, ledger: GitLedger, scaffold: Scaffold) -> None:
-        super().__init__(ledger, scaffold)
-        self._own: list[bytes] = []
+    own: tuple[bytes, ...] = ()
 
     def read(self) -> LedgerState:
         state = super().read()
-        return fold(state.model, self._own) if self._own else state
+        return fold(state.model, self.own) if self.own else state
 
     def append(self, after: LedgerState, entries: Sequence[bytes]) -> None:
         del after
-        self._own += entries
+        self.own = (*self.own, *entries)
 
 
 def relinked(state: LedgerState, entries: Sequence[bytes]) -> list[bytes]:
@@ -164,86 +158,70 @@ def relinked(state: LedgerState, entries: Sequence[bytes]) -> list[bytes]:
 class SteppedRegistry(MlflowRegistry):
     """MLflow, with its requests counted and its steps told."""
 
-    def __init__(self, address: str, scratch: str, scaffold: Scaffold) -> None:
-        # The address is that of a server that all victims share, under one name.
-        super().__init__(address, identity="server", scratch=scratch)
-        self._scaffold = scaffold
-        self._mlflow._client = CountedClient(self._mlflow._open(), scaffold)
+    scaffold: Scaffold
+
+    def __init__(self, uri: str, *, identity: str = "", scratch: str) -> None:
+        super().__init__(uri, identity=identity, scratch=scratch)
+        self._mlflow._client = CountedClient(self._mlflow._open(), self.scaffold)
 
     def rows(self, model: ModelName, recipe: Any) -> tuple[Row, ...]:
-        if not self._scaffold.step.startswith("5"):
-            self._scaffold.step = "2 search the rows"
+        if not self.scaffold.step.startswith("5"):
+            self.scaffold.step = "2 search the rows"
         return super().rows(model, recipe)
 
     def create(self, new: NewVersion, store: Any) -> Row | None:
-        self._scaffold.step = "3 create a row"
+        self.scaffold.step = "3 create a row"
         return super().create(new, store)
 
     def row(self, model: ModelName, version: int) -> Row | None:
-        self._scaffold.step = "5 sweep"
+        self.scaffold.step = "5 sweep"
         return super().row(model, version)
 
     def aliases(self, model: ModelName) -> dict[str, int]:
-        self._scaffold.step = "6 alias"
+        self.scaffold.step = "6 alias"
         return super().aliases(model)
+
+
+def nobody(registries: object) -> Author:
+    """Mutant: two writers whose entries are the same bytes."""
+    del registries
+    return Author(actor="", at="2026-01-01T00:00:00Z", nonce="")
 
 
 LEDGERS = {"": SteppedLedger, "nonce": SteppedLedger, "record": ForgettingLedger, "answer": BelievingLedger}
 
 
-def proposal(model: ModelName, store: LocalStore) -> Proposal:
-    """The same for every writer of a model."""
-    recipe = digest_of(f"recipe of {model}".encode())
-    content = f"bytes of {model}".encode()
-    return Proposal(
-        model=model,
-        recipe=recipe,
-        commit=CommitSha("a" * 40),
-        tree=GitOid("b" * 40),
-        artifact=Output(path=RepoPath("model.pkl"), digest=store.put_bytes(content), size=len(content)),
-        verdict=Verdict(
-            model=model,
-            status=Status.ACCEPTED,
-            reason="accepted",
-            findings=(),
-            notes=(),
-            hint=None,
-            tested=True,
-            metrics={"auc": 0.9},
-            champion=None,
-        ),
-        verdict_key=digest_of(b"key"),
-        policy=digest_of(b"policy"),
-        champion=None,
-        run=TrackedRun(model=model, name="run", recipe=recipe, key=digest_of(b"key"), metrics={"auc": 0.9}),
-    )
+@contextmanager
+def around_the_adapters(order: Order) -> Iterator[None]:
+    """The scaffold around Git and MLflow, and the one part of the protocol that the order takes away."""
+    SteppedLedger.scaffold = SteppedRegistry.scaffold = scaffold = Scaffold(order)
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(Git, "ask", counted(Git.ask, scaffold)))
+        stack.enter_context(patch.object(registries, "GitLedger", LEDGERS[order.mutant]))
+        stack.enter_context(patch.object(mlflow_registry, "MlflowRegistry", SteppedRegistry))
+        if order.mutant == "nonce":
+            stack.enter_context(patch.object(registries.Registries, "author", nobody))
+        yield
 
 
 def live(order: Order) -> dict[str, object]:
-    """What the registration answered."""
-    scaffold = Scaffold(order)
-    model = ModelName(order.model)
-    state = Path(order.clone) / ".git" / "ciml"
-    store = LocalStore(str(state / "store"))
-    git = GitLedger(model, CountedGit(order.clone, scaffold), remote="origin", memory=str(state / "index"))
-    nonce = "" if order.mutant == "nonce" else order.nonce
-    services = Services(
-        ledger=LEDGERS[order.mutant](git, scaffold),
-        registry=SteppedRegistry(order.address, str(state / "tmp"), scaffold),
-        store=store,
-    )
-    try:
-        done = register(proposal(model, store), Author(actor="", at="2026-01-01T00:00:00Z", nonce=nonce), services)
-    except CimlError as error:
-        return {"error": f"{type(error).__name__}: {error.message}"}
-    return {"version": done.version, "created": done.created, "promoted": done.promoted}
+    """What the command answered."""
+    os.chdir(order.clone)
+    out, error = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
+    with around_the_adapters(order), redirect_stdout(out), redirect_stderr(error):
+        code = main(["--json", "register", order.model])
+        out.flush()
+        error.flush()
+    if code:
+        return {"code": code, "said": error.buffer.getvalue().decode()}
+    [model] = json.loads(out.buffer.getvalue())["models"]
+    return {"code": code, **model}
 
 
 def nursery() -> None:
     """Fork a victim for each order on standard input; print how each ended, as one line of JSON."""
-    from mlflow.tracking.client import MlflowClient
-
-    assert MlflowClient is not None
+    for heavy in ("ciml.cli.commands.register", "mlflow.entities", "mlflow.tracking.client"):
+        import_module(heavy)
     for line in sys.stdin:
         born = [_bear(order) for order in msgspec.json.decode(line, type=list[Order])]
         print(json.dumps([_end(pid, reading) for pid, reading in born]), flush=True)

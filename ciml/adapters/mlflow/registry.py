@@ -235,8 +235,9 @@ class MlflowRegistry:
         try:
             self._describe(entity.info.run_id, run, known)
         except Exception as error:
-            # Two writers that use one run at once: one of them hears of the other's rows, the second time of none.
-            if not found or code_of(error) in ("", "TEMPORARILY_UNAVAILABLE"):
+            # Two writers of one run, or of one dataset, at once: one of them hears of the other's rows, the second
+            # time of none.
+            if code_of(error) in ("", "TEMPORARILY_UNAVAILABLE"):
                 raise
             self._describe(entity.info.run_id, run, client.get_run(entity.info.run_id).data.params)
         return entity
