@@ -37,18 +37,17 @@ def command(invocation: Invocation) -> int:
 def _show(item: ModelStatus, console: Console) -> None:
     champion = item.champion
     if champion is None:
-        console.line(f"{item.name}: no champion yet, {item.versions} versions registered")
+        console.line(f"{item.name}: no champion yet; versions registered: {item.versions}")
     else:
         console.line(f"{item.name}: version {champion.version} of {item.versions} is the champion")
-        console.columns(
-            [
-                ("  commit", champion.commit or ""),
-                ("  since", champion.since),
-                ("  by", champion.by + (f" – {champion.reason}" if champion.reason else "")),
-                ("  recipe", champion.recipe),
-                ("  metrics", ", ".join(f"{name} {shown(value)}" for name, value in champion.metrics.items())),
-            ]
-        )
+        facts = [
+            ("  commit", champion.commit or ""),
+            ("  since", champion.since),
+            ("  by", champion.by + (f" – {champion.reason}" if champion.reason else "")),
+            ("  recipe", champion.recipe),
+            ("  metrics", ", ".join(f"{name} {shown(value)}" for name, value in champion.metrics.items())),
+        ]
+        console.columns([fact for fact in facts if fact[1]])
     for version in item.waiting:
         console.line(f"  version {version} waits for `ciml promote {item.name} {version}`")
     for name, deployment in item.environments.items():

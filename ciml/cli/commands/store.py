@@ -29,7 +29,14 @@ def stats(invocation: Invocation) -> int:
     with open_place(invocation) as place:
         found = Warden(place.store.root).stats()
     console.document(found)
-    console.columns([(name.replace("_", " "), f"{getattr(found, name):,}") for name in found.__struct_fields__])
+    console.columns(
+        [
+            ("objects", f"{found.objects:,}"),
+            ("size", f"{found.size:,} bytes"),
+            ("records", f"{found.records:,}"),
+            ("quarantined", f"{found.quarantined:,}"),
+        ]
+    )
     return ExitCode.OK
 
 
@@ -67,7 +74,10 @@ def gc(invocation: Invocation, dry_run: bool, grace: float) -> int:
         keep = roots(registries.states(), journal(place).runs())
         found = Warden(place.store.root).collect(keep, grace_s=grace, dry_run=dry_run)
     console.document(found)
-    console.columns([(name.replace("_", " "), f"{getattr(found, name):,}") for name in found.__struct_fields__])
+    done = "Would remove" if dry_run else "Removed"
+    console.line(f"{done} objects: {found.objects:,} ({found.size:,} bytes), records: {found.records:,}.")
+    if found.marked:
+        console.line(f"Set aside for the next round: {found.marked:,}.")
     return ExitCode.OK
 
 
