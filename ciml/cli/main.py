@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ciml.core.errors import CimlError
 
 
+_COMPLETION = "_CIML_COMPLETE"
+"""Set by a shell that completes words, as click documents."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ciml and return its exit code; never raises for what a user can cause."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -60,8 +64,13 @@ def _command(arguments: list[str]) -> int:
     from ciml.core.errors import CimlError, ExitCode
 
     try:
-        code = cli.main(args=arguments, prog_name="ciml", standalone_mode=False, obj=tuple(arguments))
-        return int(code or 0)
+        if asked := os.environ.get(_COMPLETION):
+            from click.shell_completion import shell_complete
+
+            return shell_complete(cli, {}, "ciml", _COMPLETION, asked)
+        # Not `cli.main`: when the reader of its output has gone that ends the process, with the code of a bug.
+        with cli.make_context("ciml", [*arguments], obj=tuple(arguments)) as context:
+            return int(cli.invoke(context) or 0)
     except CimlError as error:
         return _tell(error)
     except click.exceptions.Exit as error:
