@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from ciml.adapters.executors.local import LocalExecutor
 from ciml.app.perform import Means, Performance, perform
@@ -39,6 +40,14 @@ class Events:
 
     def ended(self, name: StageName, result: StageResult) -> None:
         self.ends.append(name)
+
+
+class AnyLedgers(Protocol):
+    """Histories of models, and their files."""
+
+    def read(self, model: ModelName) -> LedgerState: ...
+
+    def fetch(self, registration: Registration) -> None: ...
 
 
 class NoLedgers:
@@ -112,13 +121,14 @@ class Workspace:
         keep_going: bool = False,
         params: Mapping[str, str] | None = None,
         jobs: int = 2,
+        ledgers: AnyLedgers | None = None,
     ) -> Performance:
         self.events = Events()
         with self.project(params=params) as (place, project):
             means = Means(
                 executor=lambda: self._executor(place, jobs),
-                ledgers=NoLedgers(),
-                fetch=NoLedgers().fetch,
+                ledgers=ledgers or NoLedgers(),
+                fetch=(ledgers or NoLedgers()).fetch,
                 observer=self.events,
                 rescoring=self.events,
                 warn=self.events.warnings.append,

@@ -1,73 +1,184 @@
-"""A verdict is on what was made, and on all of it."""
+"""A run's models, judged against champions that stand in a ledger."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from pathlib import Path
-
+import msgspec
 import pytest
 
-from ciml.cli.main import main
+from ciml.app.judge import Judged
+from ciml.core.entries import Judgement, Registration
+from ciml.core.ids import Digest, ModelName, RepoPath
+from ciml.core.ledger import Champion, LedgerState
+from ciml.core.verdict import Status
 from tests.repobuilder import RepoBuilder
+from tests.workspace import Workspace
 
-CONFIGURATION = """
+M = ModelName("m")
+CIML = """\
 version: 1
 stages:
-  train: {run: 'cat "$TEST_VALUE" > model.txt', inputs: [a.txt], outputs: [model.txt], pass-env: [TEST_VALUE]}
-  score: {run: '[ ! -e "$TEST_VALUE.fails" ]; echo "{\\"auc\\": $(cat model.txt)}" > m.json', inputs: [model.txt],
-          metrics: [m.json], pass-env: [TEST_VALUE]}
+  train: {run: cp size model, inputs: [size], outputs: [model]}
+  evaluate:
+    run: |
+      V=$(cat model test)
+      echo "{\\"score\\": $V}" > metrics.json
+    inputs: [model, test]
+    metrics: [metrics.json]
+  report: {run: cp metrics.json page, inputs: [metrics.json], outputs: [page]}
 models:
-  m: {path: model.txt, gate: [auc > 0.5]}
+  m: {path: model, gate: [score > champion.score], champion: {rescore: evaluate}}
 """
 
 
+class Planted:
+    """A ledger that a test has written: one champion, and what is said of it."""
+
+    def __init__(
+        self, champion: Judged, *, metrics: dict[str, float], data: dict[RepoPath, Digest] | None = None
+    ) -> None:
+        assert champion.artifact is not None
+        self.fetched: list[int] = []
+        identity = Digest("c" * 64)
+        registration = Registration(
+            version=1,
+            recipe=champion.recipe,
+            artifact=champion.artifact,
+            run="run",
+            row="row",
+            nonce="1",
+            created=1,
+            metrics=metrics,
+            data=champion.data if data is None else data,
+        )
+        self.state = LedgerState(
+            model=M,
+            versions={1: registration},
+            identities={1: identity},
+            recipes={champion.recipe: 1},
+            champion=Champion(gen=1, version=1, identity=identity, since=""),
+        )
+
+    def read(self, model: ModelName) -> LedgerState:
+        return self.state
+
+    def fetch(self, registration: Registration) -> None:
+        self.fetched.append(registration.version)
+
+
 @pytest.fixture
-def value(repo: RepoBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file whose content training puts into its model."""
-    repo.commit({"ciml.yaml": CONFIGURATION, "a.txt": "a", ".gitignore": "model.txt\nm.json\n"})
-    monkeypatch.chdir(repo.path)
-    path = tmp_path / "value"
-    path.write_text("0.9")
-    monkeypatch.setenv("TEST_VALUE", str(path))
-    return path
+def space(repo: RepoBuilder) -> Workspace:
+    repo.commit({"ciml.yaml": CIML, "size": "0.5", "test": "1"})
+    return Workspace(repo)
 
 
-def judged(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-    """The exit code of a call and the verdict in its document."""
-    capsys.readouterr()
-    code = main(["--json", *words])
-    return code, json.loads(capsys.readouterr().out)["models"][0]["verdict"]
+def judged(space: Workspace, ledgers: Planted | None = None) -> Judged:
+    """What the gate says of a run of what is committed."""
+    [found] = space.run(ledgers=ledgers).judged
+    return found
 
 
-def test_a_run_of_some_stages_judges_nothing(value: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A model whose scorer took no part in the run is not judged, and nothing of it stays in the ledger."""
-    assert judged(capsys, "run", "train") == (0, "not-judged")
-
-    assert judged(capsys, "run") == (0, "accepted")
-
-
-def test_a_scorer_that_failed_once_rejects_nothing(value: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """After a stage that the gate reads failed, the same commit can still be accepted and registered."""
-    fails = value.with_suffix(".fails")
-    fails.write_text("")
-    assert judged(capsys, "run") == (11, "not-judged")
-    fails.unlink()
-
-    assert judged(capsys, "run") == (0, "accepted")
-
-    assert main(["register"]) == 0
-
-
-def test_other_bytes_do_not_pass_on_a_recorded_verdict(
-    value: Path, repo: RepoBuilder, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("lie", [0.0, 0.501, 0.999, -1e9, 1e9])
+@pytest.mark.parametrize(("size", "status"), [("0.6", Status.ACCEPTED), ("0.4", Status.REJECTED)])
+def test_a_champion_whose_recorded_metrics_lie_does_not_move_the_verdict(
+    space: Workspace, lie: float, size: str, status: Status
 ) -> None:
-    """Where a stage that is not deterministic made a worse model since, that one is judged, and not registered."""
-    assert judged(capsys, "run") == (0, "accepted")
-    shutil.rmtree(repo.path / ".git/ciml/store")
-    (repo.path / "model.txt").unlink()
-    value.write_text("0.1")
+    """The champion is scored again on this data by this code; what was once written about it is not asked."""
+    planted = Planted(judged(space), metrics={"score": lie})
+    space.repo.commit({"size": size})
+    found = judged(space, planted)
+    assert found.verdict.status is status
+    assert found.verdict.champion is not None
+    assert found.verdict.champion.metrics == {"score": 0.51}
+    assert planted.fetched == [1]
 
-    assert judged(capsys, "run") == (10, "rejected")
 
-    assert main(["register"]) == 10
+def test_a_champion_is_scored_on_the_candidates_data(space: Workspace) -> None:
+    """New test data counts for both, also where the recorded score came from the old."""
+    planted = Planted(judged(space), metrics={"score": 0.51})
+    space.repo.commit({"size": "0.6", "test": "7"})
+    found = judged(space, planted)
+    assert found.verdict.metrics == {"score": 0.67}
+    assert found.verdict.champion is not None
+    assert found.verdict.champion.metrics == {"score": 0.57}
+
+
+def test_rescoring_leaves_the_work_tree_alone(space: Workspace) -> None:
+    """The outputs in the work tree are the candidate's."""
+    planted = Planted(judged(space), metrics={})
+    space.repo.commit({"size": "0.6"})
+    judged(space, planted)
+    assert space.read("model") == "0.6"
+    assert "0.61" in space.read("metrics.json")
+    assert "0.61" in space.read("page")
+
+
+def test_a_champion_that_cannot_be_scored_is_a_rejection_with_its_reason(space: Workspace) -> None:
+    """A stage that fails on the champion's files: not comparable, never a pass."""
+    planted = Planted(judged(space), metrics={"score": 0.0})
+    space.repo.commit({"size": "0.6", "ciml.yaml": CIML.replace("V=$(cat", "grep -q 0.6 model; V=$(cat")})
+    found = judged(space, planted)
+    assert found.verdict.status is Status.REJECTED
+    assert "stage evaluate failed on version 1's files" in str(found.verdict)
+
+
+def test_equal_bytes_are_unchanged(space: Workspace) -> None:
+    """A model whose bytes equal the champion's is not compared with itself."""
+    planted = Planted(judged(space), metrics={"score": 9.0})
+    space.repo.commit({"ciml.yaml": CIML.replace("cp size model", "cat size > model")})
+    found = judged(space, planted)
+    assert found.verdict.status is Status.UNCHANGED
+    assert planted.fetched == []
+
+
+def test_recorded_metrics_count_where_the_pipeline_says_so(space: Workspace) -> None:
+    """`compare: recorded` takes the champion's word, whatever the data."""
+    text = CIML.replace("{rescore: evaluate}", "{compare: recorded}")
+    planted = Planted(judged(space), metrics={"score": 0.999})
+    space.repo.commit({"ciml.yaml": text, "size": "0.6", "test": "2"})
+    found = judged(space, planted)
+    assert found.verdict.status is Status.REJECTED
+    assert planted.fetched == []
+
+
+def test_c092_recorded_metrics_of_other_data_are_not_comparable(space: Workspace) -> None:
+    """Gate compares on different eval data digest than champion's -> not comparable: data differs."""
+    text = CIML.replace("{rescore: evaluate}", "{compare: recorded-same-data}")
+    space.repo.commit({"ciml.yaml": text})
+    planted = Planted(judged(space), metrics={"score": 0.1})
+    space.repo.commit({"size": "0.6"})
+    assert judged(space, planted).verdict.status is Status.ACCEPTED
+    space.repo.commit({"test": "2"})
+    found = judged(space, planted)
+    assert found.verdict.status is Status.REJECTED
+    assert "test" in str(found.verdict)
+
+
+def test_a_verdict_stands_while_nothing_it_depends_on_moved(space: Workspace) -> None:
+    """What is in the ledger is said again: nothing runs, nothing is fetched."""
+    planted = Planted(judged(space), metrics={})
+    space.repo.commit({"size": "0.6"})
+    first = judged(space, planted)
+    assert first.artifact is not None
+    judgement = Judgement(
+        nonce="2",
+        key=first.key,
+        recipe=first.recipe,
+        policy=first.policy,
+        champion=first.champion,
+        artifact=first.artifact.digest,
+        verdict=first.verdict,
+    )
+    planted.state = msgspec.structs.replace(planted.state, verdicts={first.key: judgement})
+    planted.fetched.clear()
+    space.repo.commit({"README.md": "words"})
+    again = judged(space, planted)
+    assert (again.recorded, again.verdict, planted.fetched) == (True, first.verdict, [])
+    space.repo.commit({"ciml.yaml": CIML.replace("score > champion.score", "score > champion.score + 0.05")})
+    assert not judged(space, planted).recorded
+
+
+def test_a_model_that_was_not_made_is_not_judged(space: Workspace) -> None:
+    """Its maker failed, or did not take part."""
+    space.repo.commit({"ciml.yaml": CIML.replace("cp size model", "exit 3")})
+    found = judged(space)
+    assert (found.verdict.status, found.artifact) == (Status.NOT_JUDGED, None)
