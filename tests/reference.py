@@ -13,20 +13,12 @@ from typing import Any
 import click
 
 from ciml.cli.group import COMMANDS, cli
-from ciml.core.document import schema
+from ciml.core.document import NOT_ACTED_ON, schema
 
 ROOT = Path(__file__).parent.parent
 YAML = ROOT / "docs/ciml-yaml.md"
 COMMAND_PAGE = ROOT / "docs/commands.md"
 _TABLE = re.compile(r"^<!-- keys of (?P<type>\w+) -->\n.*?^<!-- end -->$", re.DOTALL | re.MULTILINE)
-
-NOT_ACTED_ON = {
-    "Document": {"data", "triggers", "store", "ledger", "trust", "on-rejection", "action", "link"},
-    "DefaultsKeys": {"runs-on", "image", "sagemaker"},
-    "ModelKeys": {"deploy"},
-}
-"""Type -> its keys that are read and checked, and that nothing follows from in this version."""
-
 
 _SCALAR = ("true or false", "whole number", "number", "text")
 

@@ -138,7 +138,18 @@ class Judging:
         verdict = gate.judge(
             model, candidate, self._rival(judged, maker, ledger, candidate, read.scores), self._graph.pipeline.params
         )
+        own = self._own_verdict(judged, ledger)
+        if own and verdict.status is Status.UNCHANGED and not anew:
+            return msgspec.structs.replace(judged, verdict=own, recorded=True)
         return msgspec.structs.replace(judged, verdict=verdict)
+
+    def _own_verdict(self, judged: Judged, ledger: LedgerState) -> Verdict | None:
+        """The verdict that let the champion through, where the candidate is the champion's own recipe."""
+        champion = ledger.champion
+        if champion is None or ledger.recipes.get(judged.recipe) != champion.version:
+            return None
+        before = ledger.verdicts.get(ledger.versions[champion.version].verdict or Digest(""))
+        return before.verdict if before and before.recipe == judged.recipe else None
 
     # What is judged.
 

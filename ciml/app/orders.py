@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
 from ciml.app.ports import Store, Tree, TreeEntry
+from ciml.core.errors import RepositoryError
 from ciml.core.ids import Digest, GitOid, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput
 from ciml.core.order import OrderEnvironment, OrderInput, WorkOrder
@@ -23,6 +25,7 @@ class Orders:
         evidence: finds parts of directories.
         digests: Git object id -> SHA-256 and size of what was stored before; filled here.
         dump: a params file's text, from its path and tree.
+        root: of the work tree, where data behind manifests may lie; None where there is none.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class Orders:
         *,
         digests: dict[GitOid, tuple[Digest, int]],
         dump: Callable[[RepoPath, Mapping[str, ParamValue]], str],
+        root: str | None,
     ) -> None:
         self._graph = graph
         self._tree = tree
@@ -41,6 +45,7 @@ class Orders:
         self._evidence = evidence
         self._digests = digests
         self._dump = dump
+        self._root = root
 
     def order(
         self, name: StageName, key: Digest, states: Mapping[StageName, State], *, fresh: bool = False
@@ -98,6 +103,7 @@ class Orders:
                 case TrackedInput():
                     orders += self._tracked(item)
                 case DataInput():
+                    self._see_to(item)
                     orders.append(
                         OrderInput(
                             inside=item.inside,
@@ -120,6 +126,27 @@ class Orders:
                         )
                     )
         return orders
+
+    def _see_to(self, item: DataInput) -> None:
+        """Take data that lies in the work tree into the store, once it is what its manifest says.
+
+        Raises:
+            RepositoryError: it is neither there nor in the store, or was edited since.
+        """
+        if self._store.holds(item.digest):
+            return
+        path = f"{self._root}/{item.path}"
+        if self._root is None or not os.path.lexists(path):
+            raise RepositoryError(
+                f"the data {item.path} is not here: {item.manifest} names {item.digest[:12]}, which is neither in the "
+                "work tree nor in the store"
+            )
+        found = self._store.put_path(path, name=item.path)
+        if found.digest != item.digest:
+            raise RepositoryError(
+                f"the data {item.path} is not what {item.manifest} says: {found.digest[:12]}, not {item.digest[:12]}",
+                hint="Put the data back, or write its new digest, size and number of files into the manifest.",
+            )
 
     def _tracked(self, item: TrackedInput) -> list[OrderInput]:
         if item.mode not in (DIRECTORY, SUBMODULE):

@@ -111,6 +111,7 @@ def _orders(project: Project, prepared: Prepared) -> Orders:
         prepared.evidence,
         digests=project.memory.digests,
         dump=project.documents.dump,
+        root=project.root,
     )
 
 

@@ -87,7 +87,9 @@ class Project(Value, frozen=True, kw_only=True):
     store: Store
     memory: Memory
     platform: str
+    root: str | None
+    """Of the work tree; None where there is none, or where another commit is looked at."""
     outputs: Callable[[Pipeline], WorkTree] | None
-    """None where there is no work tree."""
+    """None where `root` is."""
     last_commit: CommitSha | None
     """The commit of the last run here."""

@@ -99,14 +99,17 @@ class Registering:
             self._prepared.evidence,
             digests=self._project.memory.digests,
             dump=self._project.documents.dump,
+            root=self._project.root,
         )
 
     def proposal(self, judged: Judged, run: RunTrace) -> Proposal:
         """What is to be registered; its provenance is signed where a key is configured."""
         return proposal(judged, run, self._project.store, seal=self._seal)
 
-    def register(self, judged: Judged, run: RunTrace, *, override: str | None) -> Registered | RejectedError:
-        """What came of one model; a rejection is an answer, for there may be other models."""
+    def register(self, judged: Judged, run: RunTrace, *, override: str | None) -> Registered | RejectedError | None:
+        """What came of one model: a rejection is an answer, for there may be others; None for one left out."""
+        if judged.artifact is None and judged.verdict.status is Status.NOT_JUDGED:
+            return None
         if judged.artifact is None and judged.verdict.status is Status.REJECTED:
             return RejectedError(f"{judged.model.name} is not registered: {judged.verdict.reason}")
         services = self.registries.services(judged.model.name)

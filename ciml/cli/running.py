@@ -218,8 +218,8 @@ def _show_findings(judged: Judged, console: Console) -> None:
     for row in found:
         against = f"  against {row.right}" if row.right != "–" else ""
         console.columns([(row.mark, f"{row.check:{width}}", f"{row.left:>{sides}}{against}")])
-        if row.detail:
-            console.line(f"      {row.detail}")
+        for clause in filter(None, row.detail.split("; ")):
+            console.line(f"      {clause}")
 
 
 def document(head: CommitSha | None, made: Performance, versions: Mapping[str, int]) -> dict[str, object]:

@@ -140,6 +140,7 @@ def project_at(place: Place, invocation: Invocation, params: Mapping[str, str], 
         store=place.store,
         memory=place.index,
         platform=worker_platform(),
+        root=place.root if in_work_tree else None,
         outputs=_outputs(place) if in_work_tree else None,
         last_commit=last_commit(place),
     )

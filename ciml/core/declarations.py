@@ -39,9 +39,9 @@ class Declaration(Value, frozen=True, kw_only=True):
         """
         fitting = _fitting(self.type, value)
         if self.least is not None and isinstance(fitting, int | float) and fitting < self.least:
-            raise BadValueError(f"{text_of(fitting)} is less than the least value {text_of(self.least)}")
+            raise BadValueError(f"{text_of(fitting)} is below the minimum {self.least:g}")
         if self.greatest is not None and isinstance(fitting, int | float) and fitting > self.greatest:
-            raise BadValueError(f"{text_of(fitting)} is greater than the greatest value {text_of(self.greatest)}")
+            raise BadValueError(f"{text_of(fitting)} is above the maximum {self.greatest:g}")
         if self.allowed is not None and fitting not in self.allowed:
             raise BadValueError(f"{text_of(fitting)} is none of {', '.join(text_of(item) for item in self.allowed)}")
         return fitting

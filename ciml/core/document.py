@@ -307,6 +307,39 @@ class Document(Keys, frozen=True, kw_only=True):
     )
 
 
+NOT_ACTED_ON: dict[str, frozenset[str]] = {
+    "Document": frozenset({"triggers", "data", "store", "ledger", "trust", "on-rejection", "action"}),
+    "DefaultsKeys": frozenset({"runs-on", "image", "sagemaker"}),
+    "ModelKeys": frozenset({"deploy"}),
+}
+"""Type -> its keys that are read and checked, and that nothing follows from in this version."""
+
+
+def not_acted_on(document: Document) -> list[str]:
+    """The keys of a `ciml.yaml` that nothing follows from in this version, by dotted path."""
+    found = _given(document, "")
+    found += _given(document.defaults, "defaults.")
+    for name, stage in document.stages.items():
+        found += _given(stage, f"stages.{name}.")
+    for name, model in document.models.items():
+        found += _given(model, f"models.{name}.")
+    return found
+
+
+def _given(keys: Keys, prefix: str) -> list[str]:
+    """The keys with another value than their default among those that are not acted on."""
+    wanted = frozenset[str]().union(*(NOT_ACTED_ON.get(kind.__name__, ()) for kind in type(keys).__mro__))
+    return [
+        prefix + field.encode_name
+        for field in msgspec.structs.fields(keys)
+        if field.encode_name in wanted and getattr(keys, field.name) != _default(field)
+    ]
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+
+
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of `ciml.yaml`, for editors and `ciml schema`."""
     return {

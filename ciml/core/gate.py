@@ -134,8 +134,8 @@ def _reason(status: Status, findings: tuple[Finding, ...], rival: Rival, *, test
     failed = [finding for finding in findings if not finding.passed]
     if failed:
         count = f"{len(failed)} of {len(findings)} checks" if len(findings) > 1 else "the check"
-        detail = f" ({failed[0].detail})" if failed[0].detail else ""
-        return f"{count} did not hold: {failed[0].check}{detail}"
+        detail = f" ({failed[0].detail})" if failed[0].detail and len(failed) == 1 else ""
+        return f"{count} did not hold: {', '.join(finding.check for finding in failed)}{detail}"
     if status is Status.UNCHANGED and not isinstance(rival, NoChampion):
         return f"the model is version {rival.version}, byte by byte"
     if not findings:

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from ciml.core.dag import cycle, reverse
 from ciml.core.declarations import declarations
-from ciml.core.document import Document
+from ciml.core.document import Document, not_acted_on
 from ciml.core.errors import ConfigurationError
 from ciml.core.expression import stages_read
 from ciml.core.findings import Findings, KeyPath, suggestion
@@ -64,6 +64,8 @@ def pipeline_from(
     for name, keys in document.models.items():
         models[ModelName(name)], more = model(name, keys, around, found)
         warnings += more
+    if unheeded := not_acted_on(document):
+        warnings.append(f"this version reads these keys and does not act on them: {', '.join(unheeded)}")
     pipeline = _pipeline(document, stages, models, params, warnings, found)
     found.stop_if_any()
     return pipeline

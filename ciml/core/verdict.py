@@ -56,7 +56,7 @@ class Verdict(Value, frozen=True, kw_only=True):
     hint: str | None
     """What to do, where the model could not be compared."""
     tested: bool
-    """Whether any check looked at the candidate; what is untested is promoted by a person."""
+    """Whether any check looked at the candidate; a report says so where none did."""
     metrics: dict[str, float]
     champion: Opponent | None
 

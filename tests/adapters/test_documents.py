@@ -394,7 +394,7 @@ def test_values_at_run_time() -> None:
     read = pipeline(FULL, train__lr="5e-2", train__layers="[1]")
     assert read.params["train.lr"] == 0.05
     assert [stage.params.get("train.layers") for stage in read.stages.values()] == [None, [1], None]
-    assert "greater than the greatest value 1" in problems(FULL, min_auc="1.5")[0]
+    assert "above the maximum 1" in problems(FULL, min_auc="1.5")[0]
     assert "is none of ml.m5.xlarge, ml.g5.xlarge" in problems(FULL, instance="t2")[0]
     assert "not a finite number" in problems(FULL, train__lr="nan")[0]
     assert "unknown parameter 'train.lrr' (did you mean 'train.lr'?)" in problems(FULL, train__lrr="1")[0]

@@ -453,7 +453,7 @@ def test_every_check_is_reported() -> None:
     """A gate does not stop at the first check that fails."""
     verdict = judge(model("auc > 1", "auc > 2", "auc > 0"), candidate({"auc": 0.5}), NoChampion(), {})
     assert [finding.passed for finding in verdict.findings] == [False, False, True]
-    assert verdict.reason == "2 of 3 checks did not hold: auc > 1"
+    assert verdict.reason == "2 of 3 checks did not hold: auc > 1, auc > 2"
 
 
 def test_who_was_not_judged_is_not_let_through() -> None:

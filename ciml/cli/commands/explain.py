@@ -42,6 +42,8 @@ def _show(found: Explanation, console: Console) -> None:
         console.line("No run here has had this stage: there is nothing to compare with.")
     elif any(part.differs for part in found.parts):
         console.line(f"* differs from the last run ({found.last_run})")
+    elif found.last_recipe not in (None, planned.recipe):
+        console.line(f"What the stages before it are asked for differs from the last run ({found.last_run}).")
     else:
         console.line(f"Nothing differs from the last run ({found.last_run}).")
 
