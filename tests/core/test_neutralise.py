@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from ciml.core.neutralise import harmless, neutralise
+from ciml.core.neutralise import harmless, harmless_text, neutralise
 
 # The runner's own commands, lower-cased: names are compared without regard to case.
 COMMANDS = frozenset({
@@ -114,3 +114,14 @@ def test_colours_stay_and_other_control_goes() -> None:
     text = "\x1b[31mred\x1b[0m \x1b[2Jclear \x1b]0;title\x07bell\x07 \u202ebidi \x9b31m"
 
     assert harmless(text) == "\x1b[31mred\x1b[0m clear bell bidi 31m"
+
+
+def test_what_ciml_says_itself_keeps_its_lines_and_holds_no_command() -> None:
+    """A path in a message may hold anything: lines that a runner would obey are put behind a bar."""
+    assert harmless_text("error: x\n  hint: y\n") == "error: x\n  hint: y\n"
+    for hostile in ("::a::b", "  ::a::b", "\u00a0::a::b", "\x1b[2K::a::b", "\x1b[31m::a::b", ":\x00:a::b", "\r::a::b"):
+        first, second = harmless_text(f"bad path x\n{hostile}").split("\n")
+        assert first == "bad path x"
+        assert second.startswith("| ")
+    assert "##[" not in harmless_text("x ##[set-output name=a;]b")
+    assert harmless_text("\x1b]0;title\x07x\x1b[1mbold") == "x\x1b[1mbold"
