@@ -253,11 +253,13 @@ class WorkTree:
     def read(self, path: RepoPath) -> bytes | None:
         """The bytes of a file on disk, tracked or not, links inside the repository followed; None where there is none.
 
+        Of a file that a sparse checkout leaves out, those that Git has.
+
         Raises:
             TrustError: a link leaves the repository.
-            RepositoryError: a sparse checkout leaves the file out.
         """
-        self._must_be_here(path)
+        if path in self._absent:
+            return self._head.read(path)
         full = os.path.realpath(self._full(path))
         top = os.path.realpath(self._root)
         if not full.startswith(f"{top}/") or f"{full}/".startswith(f"{top}/.git/"):
