@@ -217,10 +217,11 @@ class _Registering:
         proposal = self._proposal
         new = NewVersion(run=proposal.run, artifact=proposal.artifact, nonce=self._author.nonce, tags=proposal.tags)
         row = self._registry.create(new, self._store)
-        if row is None:
-            return None
-        self._rows[row.version] = row
-        return row.version
+        if row and row.version in self._state.versions:
+            recorded_row(self._state, row.version, self._registry)  # raises: the registry counts from 1 again
+        if row:
+            self._rows[row.version] = row
+        return row.version if row else None
 
     # 4. The record.
 

@@ -280,6 +280,16 @@ def test_c138_a_version_that_was_remade_is_an_integrity_error(workshop: Workshop
     assert workshop.state.head == head
 
 
+def test_c138_a_registry_that_counts_from_1_again_is_an_integrity_error(workshop: Workshop) -> None:
+    """A new version that gets a number which the ledger knows → exit 7, and the ledger is as it was."""
+    workshop.register(workshop.proposal("one"))
+    head = workshop.state.head
+    workshop.registry.remake(CHURN)
+    with pytest.raises(IntegrityError, match="registry version 1 is not the recorded one"):
+        workshop.register(workshop.proposal("two"))
+    assert workshop.state.head == head
+
+
 def test_c140_an_alias_that_cannot_be_is_refused_first(workshop: Workshop) -> None:
     """alias `latest` → exit 3 before network."""
     with pytest.raises(ConfigurationError):
