@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import tempfile
 import traceback
 
-from ciml.core.errors import ExitCode
+from ciml.core.errors import ExitCode, ServiceError
+
+_MACHINE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+}
+"""What the machine refuses whoever asks: rights, space, handles, a file in a folder's place."""
+
+
+def refusal(error: BaseException) -> ServiceError | None:
+    """What to tell where the machine, and no bug, is why a file cannot be used; None for anything else."""
+    if not isinstance(error, OSError) or error.errno not in _MACHINE:
+        return None
+    what = f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror}"
+    return ServiceError(what, hint="See to the rights and the space there, then run the same command again.")
 
 
 def report(error: BaseException) -> int:

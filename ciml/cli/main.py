@@ -84,9 +84,10 @@ def _command(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        from ciml.cli.bug import report
+        from ciml.cli.bug import refusal, report
 
-        return report(error)
+        refused = refusal(error)
+        return _tell(refused) if refused else report(error)
 
 
 def _tell(error: CimlError) -> int:

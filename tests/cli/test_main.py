@@ -146,3 +146,12 @@ def test_errors_hold_no_command_for_a_runner(ciml: Calls) -> None:
     assert "\x1b" not in answer.err
     assert "##[" not in answer.err
     assert not [line for line in answer.err.splitlines() if line.lstrip().startswith("::")]
+
+
+def test_state_that_cannot_be_written_is_no_bug(ciml: Calls, project: Path) -> None:
+    """A file where ciml's state should be is exit 5 and named; no traceback is saved."""
+    (project / ".git/ciml").write_text("")
+    answer = ciml("run")
+    assert answer.code == 5
+    assert ".git/ciml" in answer.err
+    assert "bug" not in answer.err
