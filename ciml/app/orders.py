@@ -9,6 +9,7 @@ from ciml.app.ports import Store, Tree, TreeEntry
 from ciml.core.errors import RepositoryError
 from ciml.core.ids import Digest, GitOid, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput
+from ciml.core.manifest import DVC_SUFFIX
 from ciml.core.order import OrderEnvironment, OrderInput, WorkOrder
 from ciml.core.pipeline import ParamValue, Place
 from ciml.core.plan import Evidence, Graph, Known, State, made_inputs
@@ -135,6 +136,8 @@ class Orders:
         """
         if self._store.holds(item.digest):
             return
+        if item.manifest.endswith(DVC_SUFFIX):
+            raise RepositoryError(f"{item.path} is behind a DVC pointer: this version plans with it and cannot run it")
         path = f"{self._root}/{item.path}"
         if self._root is None or not os.path.lexists(path):
             raise RepositoryError(
