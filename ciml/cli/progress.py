@@ -22,12 +22,15 @@ class Progress:
         self._console = console
         self._live = live
         self._about = about
-        self._reasons: dict[StageName, str] = {}
+        self._alone: dict[StageName, bool] = {}
+        """Running stages -> whether no other stage ran beside it, so that its output stands together."""
 
     def decided(self, name: StageName, decision: Decision) -> None:
         """A stage's turn has come."""
         if decision.action is Action.RUN:
-            self._reasons[name] = decision.reason
+            self._alone[name] = not self._alone
+            if not self._alone[name]:
+                self._alone = dict.fromkeys(self._alone, False)
             self._live.started(name)
             self._say(name, f"running: {decision.reason}")
 
@@ -38,6 +41,7 @@ class Progress:
     def ended(self, name: StageName, result: StageResult) -> None:
         """A stage has ended."""
         self._live.ended(name)
+        alone = self._alone.pop(name, False)
         match result:
             case Ran():
                 self._say(name, f"ran in {result.record.seconds:.1f} s")
@@ -48,7 +52,7 @@ class Progress:
             case Skipped(record=None):
                 self._say(name, f"skipped: {result.reason}")
             case Failed():
-                self._fail(name, result)
+                self._fail(name, result, shown=alone)
             case Cancelled():
                 self._say(name, f"not run: {result.reason}")
             case Skipped():
@@ -63,9 +67,10 @@ class Progress:
         for line in neutralise(text, prefix=prefix):
             self._live.write(f"{line}\x1b[0m" if "\x1b" in line else line)
 
-    def _fail(self, name: StageName, result: Failed) -> None:
+    def _fail(self, name: StageName, result: Failed, *, shown: bool) -> None:
+        """Say why, with the end of the log where other stages' output came in between."""
         self._say(name, f"failed: {result.reason}")
-        if result.tail:
+        if result.tail and not shown:
             self._live.write(f"--- the end of {name}'s log ---")
             self._quote(result.tail, "| ")
             self._live.write("---")
