@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, TypeVar
@@ -53,7 +54,8 @@ class MlflowRegistry:
         self.identity = identity or bare(uri).rstrip("/")
         self._mlflow = Connection(uri, shown=self.identity)
         self._scratch = scratch
-        self._moved_to: str | None = None
+        self._folder: str | None = None
+        """Where the files of the embedded registry are, wherever they were when MLflow wrote it down."""
 
     @classmethod
     def embedded(cls, folder: str) -> MlflowRegistry:
@@ -61,7 +63,7 @@ class MlflowRegistry:
         os.makedirs(folder, exist_ok=True)
         database = os.path.join(folder, "mlflow.db")
         registry = cls(f"sqlite:///{database}", identity="embedded", scratch=os.path.join(folder, "tmp"))
-        registry._moved_to = os.path.join(folder, "artifacts")
+        registry._folder = os.path.join(folder, "artifacts")
         if not os.path.exists(database):
             # Two processes that make the same database at once trip over each other's tables.
             lock = locks.try_lock(f"{database}.lock", wait=True)
@@ -149,7 +151,7 @@ class MlflowRegistry:
             artifacts.lay_out(new.artifact, store, folder)
             artifacts.write(new.run.files, folder)
             with self._mlflow.asking(f"send the files of {new.run.model}"):
-                self._mlflow.client.log_artifacts(run.info.run_id, folder)
+                self._put(folder, run)
                 self._mlflow.client.set_terminated(run.info.run_id)
         try:
             self._with_files(run.info.run_id, lambda sent: artifacts.check(new.artifact, sent))
@@ -158,6 +160,12 @@ class MlflowRegistry:
                 f"the files of {new.run.model} did not arrive whole in the registry {self.identity}: {error.message}",
                 hint="Nothing was registered. Run the same command again.",
             ) from error
+
+    def _put(self, folder: str, run: Run) -> None:
+        if self._folder and (place := self._local(run.info.artifact_uri)):
+            shutil.copytree(folder, place, copy_function=shutil.copyfile, dirs_exist_ok=True)
+        else:
+            self._mlflow.client.log_artifacts(run.info.run_id, folder)
 
     def _with_files(self, run: str, use: Callable[[str], None]) -> None:
         """Let `use` look at a run's files: where they are, or in a copy that goes away."""
@@ -184,12 +192,10 @@ class MlflowRegistry:
     def _local(self, uri: str) -> str | None:
         """The folder that an artifact address names on this machine."""
         path = uri.removeprefix("file://")
-        if not path.startswith("/"):
-            return None
-        if self._moved_to and not os.path.isdir(path):
-            # The repository was moved since: MLflow keeps the absolute path of then.
-            return os.path.join(self._moved_to, *path.split("/")[-3:])
-        return path
+        if self._folder:
+            # The repository may have been moved or copied since: MLflow keeps the absolute path of then.
+            return os.path.join(self._folder, *path.split("/")[-3:])
+        return path if path.startswith("/") else None
 
     def file(self, run: str, path: str) -> bytes | None:
         """A small file of a run, such as `ciml/lineage.json`; None where the run has none."""
@@ -214,7 +220,7 @@ class MlflowRegistry:
             entity = self._tracked(run, run.key)
             with artifacts.scratch(self._scratch) as folder:
                 artifacts.write(run.files, folder)
-                self._mlflow.client.log_artifacts(entity.info.run_id, folder)
+                self._put(folder, entity)
             self._mlflow.client.set_terminated(entity.info.run_id, "FAILED" if run.failed else "FINISHED")
         return str(entity.info.run_id)
 
@@ -273,7 +279,7 @@ class MlflowRegistry:
         found = client.get_experiment_by_name(model)
         if found is None:
             try:
-                place = os.path.join(self._moved_to, model) if self._moved_to else None
+                place = os.path.join(self._folder, model) if self._folder else None
                 return str(client.create_experiment(model, artifact_location=place))
             except Exception as error:
                 if code_of(error) != "RESOURCE_ALREADY_EXISTS":
