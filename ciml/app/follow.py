@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ciml.app.chronicle import checked
 from ciml.app.ports import Ledger, Registry
 from ciml.core.errors import IntegrityError, ServiceError
 from ciml.core.ledger import LedgerState
@@ -29,6 +30,18 @@ def recorded_row(state: LedgerState, version: int, registry: Registry) -> Row:
         )
     assert row is not None, "what is gone is a mismatch"
     return row
+
+
+def upheld(version: int, *, ledger: Ledger, registry: Registry, state: LedgerState, alias: str) -> LedgerState:
+    """The state of the ledger, once the registry is seen to have the version and to show the champion.
+
+    Raises:
+        RepositoryError: the ledger belongs to another registry.
+        IntegrityError: the registry's version is not the one that was registered.
+        ServiceError: the registry fails.
+    """
+    recorded_row(checked(state, registry.identity), version, registry)
+    return follow(ledger, registry, state, alias)
 
 
 def settle(act: Callable[[], None], settled: Callable[[], bool]) -> None:

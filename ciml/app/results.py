@@ -9,7 +9,7 @@ from ciml.core import dag
 from ciml.core.errors import RepositoryError
 from ciml.core.ids import StageName
 from ciml.core.pipeline import Model
-from ciml.core.plan import Known, State, decide
+from ciml.core.plan import Pending, State, decide
 from ciml.core.producers import Producers
 
 
@@ -34,7 +34,7 @@ def require(prepared: Prepared, states: Mapping[StageName, State], model: Model)
     for name in dag.upstream(graph.waits, dag.downstream(graph.waits, [maker])):
         stage = graph.pipeline.stages[name]
         asked = (name == maker or stage.metrics) and not stage.always and stage.when is None
-        if asked and not isinstance(states[name], Known):
+        if asked and isinstance(states[name], Pending):
             raise RepositoryError(
                 f"the results of stage {name} at this commit are not here, so {model.name} cannot be judged",
                 hint="ciml run",

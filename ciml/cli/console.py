@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from ciml.cli.invocation import Invocation
+from ciml.core.errors import CimlError
 from ciml.core.ids import StageName
 from ciml.core.neutralise import harmless_text
 
@@ -66,6 +67,12 @@ class Console:
     def warn(self, text: str) -> None:
         """A warning: never lost, whatever `-q` says."""
         self._write(f"{click.style('warning:', fg='yellow')} {text}", err=True)
+
+    def failure(self, error: CimlError) -> None:
+        """An error that does not end the call: told as one that does."""
+        self._write(f"error: {error.message}", err=True)
+        if error.hint:
+            self._write(f"hint: {error.hint}", err=True)
 
     def document(self, document: object) -> None:
         """The one JSON document, when `--json` asks for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ciml.app.follow import upheld
 from ciml.app.judge import Judged
 from ciml.app.orders import Orders
 from ciml.app.perform import judge
@@ -65,9 +66,12 @@ class Registering:
         maker = Producers(self._prepared.graph.pipeline.stages.values()).maker(model.path)
         assert maker is not None, f"{model.path} has no maker"
         recipe = model_recipe(model.name, self._prepared.graph.recipes[maker])
-        version = self.registries.read(model.name).recipes.get(recipe)
+        state = self.registries.read(model.name)
+        version = state.recipes.get(recipe)
         if version is None or isinstance(self._states[maker], Known):
             return None
+        ledger, registry = self.registries.ledger(model.name), self.registries.registry
+        upheld(version, ledger=ledger, registry=registry, state=state, alias=model.champion.alias)
         uri = f"models:/{model.name}/{version}"
         return Registered(name=model.name, version=version, created=False, promoted=False, uri=uri)
 

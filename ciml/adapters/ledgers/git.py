@@ -5,7 +5,7 @@ is used, so it works in bare, shallow, sparse and detached clones alike. The pus
 step: without force, it succeeds only on top of the commit that was read. Its answer is not
 believed, in either direction; what counts is what the next read finds.
 
-`refs/ciml/pins/<model>` pins what was read here last: a branch that lost it was rewritten.
+`refs/ciml/pins/<remote>/<model>` pins what was read here last: a branch that lost it was rewritten.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class GitLedger:
         self._remote = remote
         self._memory = f"{memory}/{model}"
         self._branch = f"refs/heads/ciml/ledger/{model}"
-        self._pin = f"refs/ciml/pins/{model}"
+        # A local ledger and the one on the remote are two: who moves to a shared registry begins anew there.
+        self._pin = f"refs/ciml/pins/{remote or 'local'}/{model}"
         self._proposed = f"refs/ciml/proposed/{model}"
         self._known: dict[str, list[bytes]] = {}
         self._left_behind: tuple[str, ...] = ()

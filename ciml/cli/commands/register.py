@@ -34,22 +34,23 @@ def command(invocation: Invocation, model: str | None, override: bool, reason: s
         if refusal := registering.may_register():
             raise refusal
         models = registering.models(model)
-        known = [version for item in models if (version := registering.known(item))]
-        unknown = [item for item in models if not registering.known(item)]
-        judged, run = registering.judged(unknown, anew=False)
+        found = [(item, registering.known(item)) for item in models]
+        known = [version for _, version in found if version]
+        judged, run = registering.judged([item for item, version in found if not version], anew=False)
         outcomes = [registering.register(item, run, override=reason if override else None) for item in judged]
     for version in known:
         _show(version, console)
     registered = [*known, *(outcome for outcome in outcomes if isinstance(outcome, Registered))]
     console.document({"models": [_document(outcome) for outcome in registered]})
     for item, outcome in zip(judged, outcomes, strict=True):
-        if isinstance(outcome, RejectedError):
-            show_verdict(item, console)
-            console.line(f"error: {outcome.message}")
-            console.line(f"hint: {outcome.hint}")
-        else:
+        if isinstance(outcome, Registered):
             _show(outcome, console)
-    return ExitCode.OK if len(registered) == len(models) else ExitCode.REJECTED
+        else:
+            show_verdict(item, console)
+        if isinstance(outcome, RejectedError):
+            console.failure(outcome)
+    rejected = any(isinstance(outcome, RejectedError) for outcome in outcomes)
+    return ExitCode.REJECTED if rejected else ExitCode.OK
 
 
 def _document(outcome: Registered) -> dict[str, object]:

@@ -84,7 +84,7 @@ def test_nothing_shows_in_the_work_tree_or_among_the_branches(repo: RepoBuilder,
     assert repo.head() == head
     assert repo.git("status", "--porcelain") == ""
     assert repo.git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/ciml").splitlines() == [
-        "refs/ciml/pins/churn",
+        "refs/ciml/pins/origin/churn",
         "refs/heads/main",
     ]
 
@@ -251,7 +251,7 @@ def test_c134_identical_claims_pushed_twice_both_return_zero(repo: RepoBuilder, 
     for nonces, winners in ((("same", "same"), 2), (("mine", "yours"), 1)):
         origin.git("update-ref", "-d", BRANCH)
         for builder in (repo, RepoBuilder(repo.path.parent / "clone", create=False)):
-            builder.git("update-ref", "-d", "refs/ciml/pins/churn")
+            builder.git("update-ref", "-d", "refs/ciml/pins/origin/churn")
         for ledger, state, nonce in zip((first, second), states, nonces, strict=True):
             extension = extend(state, (GENESIS, registration(1, nonce)))
             assert isinstance(extension, Extension)

@@ -290,7 +290,10 @@ def test_an_embedded_registry_that_was_moved_still_has_its_files(
     row = create(MlflowRegistry.embedded(str(tmp_path / "a" / "registry")), wanted(model, artifact), store)
     (tmp_path / "a").rename(tmp_path / "b")
 
-    assert MlflowRegistry.embedded(str(tmp_path / "b" / "registry")).verifies(row, artifact)
+    moved = MlflowRegistry.embedded(str(tmp_path / "b" / "registry"))
+    assert moved.verifies(row, artifact)
+    create(moved, wanted(model, artifact, nonce="second"), store)
+    assert not (tmp_path / "a").exists(), "new files go where the repository is now"
 
 
 def test_mlflow_is_silent_and_imported_when_first_asked(tmp_path: Path) -> None:
