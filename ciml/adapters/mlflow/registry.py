@@ -14,9 +14,9 @@ import tempfile
 from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, TypeVar
 
-from ciml.adapters import locks
 from ciml.adapters.mlflow import artifacts
 from ciml.adapters.mlflow.client import Connection, code_of
+from ciml.adapters.mlflow.embedded import make_database
 from ciml.core.errors import IntegrityError, RepositoryError, ServiceError
 from ciml.core.ids import Digest, ModelName
 from ciml.core.registry import Dataset, NewVersion, Row, TrackedRun, checked_alias
@@ -64,14 +64,7 @@ class MlflowRegistry:
         database = os.path.join(folder, "mlflow.db")
         registry = cls(f"sqlite:///{database}", identity="embedded", scratch=os.path.join(folder, "tmp"))
         registry._folder = os.path.join(folder, "artifacts")
-        if not os.path.exists(database):
-            # Two processes that make the same database at once trip over each other's tables.
-            lock = locks.try_lock(f"{database}.lock", wait=True)
-            try:
-                registry._mlflow.client.search_experiments(max_results=1)
-            finally:
-                if lock:
-                    lock.release()
+        make_database(database, shown=registry.identity)
         return registry
 
     # Versions.
