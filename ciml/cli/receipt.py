@@ -19,13 +19,9 @@ from ciml.core.tree import DIRECTORY, SUBMODULE
 def keep(
     place: Place, project: Project, prepared: Prepared, invocation: Invocation, console: Console, code: int
 ) -> None:
-    """Leave a receipt for `ciml.cli.quick`, where the answer depends on this machine's files alone.
-
-    Not while the last run here was of another commit: it is what reasons compare with, and this call
-    may have moved it.
-    """
+    """Leave a receipt for `ciml.cli.quick`, where the answer depends on this machine's files alone."""
     local = ledgers_are_local(place, project.pipeline, invocation.environ)
-    if place.root is None or not local or project.last_commit != project.tree.commit:
+    if place.root is None or not local:
         return
     inputs = [*_inputs(place.root, prepared)]
     if any(path.endswith("/.git") for path in inputs):

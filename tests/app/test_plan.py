@@ -276,6 +276,15 @@ def test_tracked_outputs_do_not_make_dirty(space: Workspace) -> None:
     assert {stage.action for stage in made.stages} == {"skip"}
 
 
+def test_tracked_files_of_an_output_folder_do_not_make_dirty(space: Workspace) -> None:
+    """An output may be a folder, of which some files are committed."""
+    text = "version: 1\nstages:\n  a: {run: mkdir out; echo 2 > out/x, outputs: [out]}\n"
+    space.repo.commit({"ciml.yaml": text, "out/x": "1"})
+    space.run()
+    assert space.read("out/x") == "2\n"
+    assert not space.plan().dirty
+
+
 def test_a_tracked_file_that_no_stage_reads_makes_dirty(space: Workspace) -> None:
     """A commit would not be what is in the work tree."""
     space.repo.write({"README.md": "other"})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ciml.app.plan import prepare
 from ciml.core.errors import ConfigurationError, RepositoryError, TrustError
 from ciml.core.ids import StageName
 from ciml.core.inputs import DataInput, Input, ProducedInput, TrackedInput
@@ -174,6 +175,9 @@ def test_new_outputs_and_data_behind_manifests_do_not_count(space: Workspace) ->
     recipes = space.recipes()
     space.repo.write({"d/out": "1", "d/tree/1": "2", "d/raw/1.csv": "3"})
     assert space.recipes() == recipes
+    with space.project() as (_, project):
+        prepare(project)
+        assert project.tree.dirty == frozenset(), "large outputs must not even be hashed"
     assert not space.plan().dirty
 
 

@@ -61,6 +61,15 @@ def test_the_base_is_head_when_dirty_and_else_the_last_run(ciml: Calls) -> None:
     assert found["stages"][1]["reason"] == "params.yaml: train.lr 0.1 -> 0.2; waits for prepare"
 
 
+def test_a_tracked_output_does_not_make_head_the_base(ciml: Calls) -> None:
+    """What a run wrote over a committed file is no change of the project: the plan compares with that run."""
+    first = ciml.repo.commit({**FILES, "model": "committed"})
+    ciml.ok("run")
+    ciml.repo.commit({"README.md": ""})
+    found = ciml.json("plan")
+    assert (found["base"], found["dirty"]) == (first, False)
+
+
 def test_what_a_person_sees(ciml: Calls) -> None:
     """What changed, then a line a stage; one line when there is nothing to do."""
     ciml.repo.commit(FILES)

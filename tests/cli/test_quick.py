@@ -191,12 +191,29 @@ def test_a_dirty_tree_that_becomes_clean_is_looked_at(done: Calls) -> None:
     assert not on_record("run")
 
 
-def test_a_run_of_another_commit_moves_the_base(done: Calls) -> None:
-    """The first call after a commit compares with the run before; it leaves no receipt, the next one does."""
-    done.repo.commit({"README.md": "words"})
-    assert done.ok("run").out.startswith("Nothing to do")
-    settled(done, "run")
-    settled(done, "plan")
+def test_what_changed_since_the_call_began_leaves_no_receipt(done: Calls) -> None:
+    """A file may have been changed after it was read: only what was settled before counts."""
+    receipt = done.path / ".git/ciml/index/receipts/plan_z"
+
+    def keep(begun_ns: int) -> bool:
+        receipt.unlink(missing_ok=True)
+        quick.keep(
+            ("plan", "z"),
+            {},
+            str(done.path),
+            watched=[str(done.path / "src/a.py")],
+            known={},
+            out="",
+            error="",
+            code=0,
+            begun_ns=begun_ns,
+        )
+        return receipt.exists()
+
+    changed = (done.path / "src/a.py").stat().st_ctime_ns
+    assert keep(changed + 1_000_000_000)
+    assert not keep(changed + 1_000_000)
+    assert not keep(changed - 1_000_000_000)
 
 
 def test_a_damaged_receipt_is_none(done: Calls) -> None:
