@@ -62,6 +62,15 @@ def test_the_document(ciml: Calls) -> None:
         assert set(check) == {"check", "passed", "left", "right", "detail"}
 
 
+def test_the_end_of_the_log_follows_where_others_ran_beside(ciml: Calls) -> None:
+    """Output of several stages is mixed, so a failure's own last lines are shown together."""
+    mark = ciml.path / "b-runs"
+    a = {"run": f"while [ ! -e '{mark}' ]; do sleep 0.01; done; echo oh no; exit 3"}
+    b = {"run": f"echo beside; touch '{mark}'"}
+    ciml.repo.commit({"ciml.yaml": stages(f"a: {json.dumps(a)}", f"b: {json.dumps(b)}")})
+    assert "--- the end of a's log ---\n| oh no\n---\n" in failed(ciml, "--jobs", "2")
+
+
 def test_a_rejection_is_exit_10(ciml: Calls) -> None:
     """Whatever else went well."""
     model(ciml, 0.3)
@@ -78,7 +87,7 @@ def test_a_failure_is_exit_11_with_the_end_of_its_log(ciml: Calls) -> None:
     answer = ciml("run")
     assert answer.code == 11
     assert "train: failed: exit code 3" in answer.out or "train: failed:" in answer.out
-    assert "--- the end of train's log ---\n| oh no\n---\n" in answer.out
+    assert answer.out.count("oh no") == 1, "its output stands right above"
     log = answer.out.partition("the whole log: ")[2].split("\n")[0]
     assert "oh no" in Path(log).read_text()
     assert "m: not-judged" in answer.out
@@ -146,8 +155,8 @@ def test_a_change_of_files_during_the_run_is_not_run(ciml: Calls) -> None:
 # The sentence for what a stage forgot.
 
 
-def failed(ciml: Calls) -> str:
-    answer = ciml("run")
+def failed(ciml: Calls, *arguments: str) -> str:
+    answer = ciml("run", *arguments)
     assert answer.code == 11
     return answer.out
 
