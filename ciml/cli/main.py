@@ -76,7 +76,8 @@ def _command(arguments: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        where = f" ({error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
+        sys.stderr.write(f"error: {error.format_message()}{where}\n")
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted\n")
