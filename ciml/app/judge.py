@@ -15,38 +15,14 @@ from ciml.core.contest import Candidate, Champion, Incomparable, NoChampion, Riv
 from ciml.core.entries import Judgement, Registration
 from ciml.core.ids import Digest, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput, is_code
+from ciml.core.judged import Judged
 from ciml.core.ledger import LedgerState
 from ciml.core.metrics import Metrics, combine
-from ciml.core.pipeline import Compare, Model, ParamValue
+from ciml.core.pipeline import Compare, Model
 from ciml.core.plan import Evidence, Graph, Known, LeftOut, Pending, State, made_inputs, output_of
 from ciml.core.producers import Producers
 from ciml.core.results import Failed, Output, Record
-from ciml.core.value import Value
 from ciml.core.verdict import Status, Verdict
-
-
-class Judged(Value, frozen=True, kw_only=True):
-    """One model of a run, and what its gate says."""
-
-    model: Model
-    recipe: Digest
-    """The model's."""
-    key: Digest
-    """Of the verdict."""
-    policy: Digest
-    policy_params: dict[str, ParamValue] = {}
-    """The values of the parameters that the checks read."""
-    artifact: Output | None
-    """None where the model was not made."""
-    verdict: Verdict
-    recorded: bool = False
-    """The ledger had the verdict already; nothing was compared again."""
-    champion: Digest | None = None
-    """Identity of the champion it was judged against."""
-    data: dict[RepoPath, Digest] = {}
-    """What it was trained and judged on."""
-    stages: tuple[StageName, ...] = ()
-    """The stages whose results it or its gate uses, directly or not."""
 
 
 class Fetch(Protocol):

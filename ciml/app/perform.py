@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from time import monotonic
 
-from ciml.app.judge import Fetch, Judged, Judging
+from ciml.app.judge import Fetch, Judging
 from ciml.app.orders import Orders
 from ciml.app.plan import Prepared, wanted_stages
 from ciml.app.ports import Executor, Ledgers, Store
@@ -14,6 +14,7 @@ from ciml.app.recover import Recovery
 from ciml.app.run import Observer, Options, Outcome, Surroundings, carry_out
 from ciml.core.errors import IntegrityError
 from ciml.core.ids import ModelName, StageName
+from ciml.core.judged import Judged
 from ciml.core.pipeline import Model
 from ciml.core.plan import Decision, Graph, State
 from ciml.core.results import Skipped, StageResult

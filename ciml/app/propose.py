@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from ciml.app.judge import Judged
 from ciml.app.ports import Store
 from ciml.app.register import Proposal
 from ciml.core import listing, provenance
 from ciml.core.entries import Judgement
 from ciml.core.errors import RepositoryError
 from ciml.core.ids import Digest, RepoPath
+from ciml.core.judged import Judged
 from ciml.core.lineage import RunTrace, encode, of_model, shown
 from ciml.core.pipeline import ParamValue, Scalar
 from ciml.core.registry import Dataset, TrackedRun

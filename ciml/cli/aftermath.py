@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ciml.app.chronicle import record_verdict
-from ciml.app.judge import Judged
 from ciml.app.perform import Performance
 from ciml.app.project import Project
 from ciml.app.propose import judgement, tracked
@@ -18,6 +17,7 @@ from ciml.cli.registry import Registries
 from ciml.cli.wiring import Place
 from ciml.core.errors import CimlError
 from ciml.core.ids import Digest
+from ciml.core.judged import Judged
 from ciml.core.key import digest
 from ciml.core.lineage import RunTrace, of_model
 from ciml.core.results import Failed

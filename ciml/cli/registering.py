@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ciml.app.follow import upheld
-from ciml.app.judge import Judged
 from ciml.app.orders import Orders
 from ciml.app.perform import judge
 from ciml.app.plan import Prepared
@@ -17,6 +16,7 @@ from ciml.cli.running import Running
 from ciml.cli.wiring import Place
 from ciml.core.errors import CimlError, RejectedError
 from ciml.core.ids import StageName
+from ciml.core.judged import Judged
 from ciml.core.key import model_recipe
 from ciml.core.lineage import RunTrace
 from ciml.core.pipeline import Model

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from ciml.adapters.ledgers.git import GitLedger
 from ciml.app.chronicle import Author
-from ciml.app.judge import Judged
 from ciml.app.propose import LINEAGE
 from ciml.app.register import Services
 from ciml.cli.wiring import Place, ledgers_are_local, registry_uri
@@ -22,6 +21,7 @@ from ciml.core.entries import Registration
 from ciml.core.errors import IntegrityError, UsageError
 from ciml.core.findings import suggestion
 from ciml.core.ids import CommitSha, ModelName
+from ciml.core.judged import Judged
 from ciml.core.ledger import LedgerState
 from ciml.core.lineage import RunTrace, decode
 from ciml.core.pipeline import Model, Pipeline

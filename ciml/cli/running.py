@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from ciml import __version__
 from ciml.adapters.executors.local import LocalExecutor
 from ciml.adapters.machine import resources
-from ciml.app.judge import Judged
 from ciml.app.perform import Means, Performance
 from ciml.app.plan import Prepared
 from ciml.app.ports import Executor
@@ -25,6 +24,7 @@ from ciml.core import verdict as verdicts
 from ciml.core.changes import CONFIGURATION
 from ciml.core.forgotten import Known
 from ciml.core.ids import CommitSha, Digest, GitOid, RepoPath, StageName
+from ciml.core.judged import Judged
 from ciml.core.lineage import ChampionLine, CheckLine, ModelTrace, RunTrace, run_id, trace
 from ciml.core.pipeline import Pipeline
 from ciml.core.plan import Decision
@@ -131,6 +131,7 @@ def run_url(environ: Mapping[str, str]) -> str:
 def known(project: Project) -> Known:
     """What the repository has that a stage could have named: asked when one has failed."""
     files = frozenset(entry.path for entry in project.tree.files(RepoPath("")))
+    files |= frozenset(project.tree.untracked(RepoPath("")))
     made = frozenset(place.path for stage in project.pipeline.stages.values() for place in stage.outputs)
     return Known(paths=files | made, parameters=_parameters(project.pipeline, project))
 

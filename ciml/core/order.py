@@ -10,7 +10,6 @@ from ciml.core.ids import Digest, RepoPath, StageName
 from ciml.core.pipeline import ParamValue, Place, Resources, Retry
 from ciml.core.value import Value
 
-
 FORMAT = "ciml/order/1"
 
 

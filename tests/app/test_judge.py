@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ciml.app.judge import Judged
 from ciml.core.entries import Judgement, Registration
 from ciml.core.ids import Digest, ModelName, RepoPath
+from ciml.core.judged import Judged
 from ciml.core.ledger import Champion, LedgerState
 from ciml.core.verdict import Status
 from tests.repobuilder import RepoBuilder
