@@ -111,13 +111,13 @@ class Judging:
             reason = f"its gate reads what {missing} makes, which failed or took no part in this run"
             return msgspec.structs.replace(judged, verdict=gate.not_judged(model.name, reason))
         candidate = self._candidate(judged, maker, writers, read)
-        verdict = gate.judge(
-            model, candidate, self._rival(judged, maker, ledger, candidate, read.scores), self._graph.pipeline.params
-        )
+        rival = self._rival(judged, maker, ledger, candidate, read.scores)
+        verdict = gate.judge(model, candidate, rival, self._graph.pipeline.params)
         own = self._own_verdict(judged, ledger)
         if own and verdict.status is Status.UNCHANGED and not anew:
             return msgspec.structs.replace(judged, verdict=own, recorded=True)
-        return msgspec.structs.replace(judged, verdict=verdict)
+        lasting = not isinstance(rival, Incomparable) or rival.lasting
+        return msgspec.structs.replace(judged, verdict=verdict, lasting=lasting)
 
     def _own_verdict(self, judged: Judged, ledger: LedgerState) -> Verdict | None:
         """The verdict that let the champion through, where the candidate is the champion's own recipe."""
@@ -274,7 +274,7 @@ class Judging:
         for name, result in outcome.results.items():
             if isinstance(result, Failed):
                 reason = f"stage {name} failed on version {recorded.version}'s files: {result.reason}"
-                return Incomparable(version=recorded.version, content=recorded.content, reason=reason)
+                return Incomparable(version=recorded.version, content=recorded.content, reason=reason, lasting=False)
         states = {self._plain(maker, name): outcome.states[name] for name in after if name in outcome.states}
         return msgspec.structs.replace(
             recorded, metrics=_metrics(states), scores=self._scores(scores, {**self._states, **states})

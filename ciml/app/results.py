@@ -34,6 +34,12 @@ def require(prepared: Prepared, states: Mapping[StageName, State], model: Model)
     for name in dag.upstream(graph.waits, dag.downstream(graph.waits, [maker])):
         stage = graph.pipeline.stages[name]
         asked = (name == maker or stage.metrics) and not stage.always and stage.when is None
+        if asked and not (stage.cache and stage.isolated):
+            why = "isolation: none" if stage.cache else "cache: false"
+            raise RepositoryError(
+                f"stage {name} says {why}, so its results serve one run alone and {model.name} cannot be registered",
+                hint="The stages that make and score a model run in isolation, and keep what they make.",
+            )
         if asked and isinstance(states[name], Pending):
             raise RepositoryError(
                 f"the results of stage {name} at this commit are not here, so {model.name} cannot be judged",

@@ -56,7 +56,9 @@ class Aftermath:
             TrustError: the ledger may not be written.
         """
         unjudged = Status.NOT_JUDGED
-        judged = [item for item in made.judged if not item.recorded and item.verdict.status is not unjudged]
+        judged = [
+            item for item in made.judged if item.lasting and not item.recorded and item.verdict.status is not unjudged
+        ]
         failed = any(isinstance(result, Failed) for result in made.results.values())
         if (judged or failed) and run.commit is not None and self._may_register(made):
             for item in judged:

@@ -114,8 +114,11 @@ class Registering:
         """What came of one model: a rejection is an answer, for there may be others; None for one left out."""
         if judged.artifact is None and judged.verdict.status is Status.NOT_JUDGED:
             return None
-        if judged.artifact is None and judged.verdict.status is Status.REJECTED:
+        gone = judged.artifact is None or not judged.lasting
+        if gone and judged.verdict.status is Status.REJECTED and override is None:
             return RejectedError(f"{judged.model.name} is not registered: {judged.verdict.reason}")
+        if judged.artifact is None:
+            require(self._prepared, self._states, judged.model)
         services = self.registries.services(judged.model.name)
         try:
             return register(self.proposal(judged, run), self.registries.author(), services, override=override)

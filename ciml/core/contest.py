@@ -50,6 +50,8 @@ class Incomparable(Value, frozen=True, kw_only=True):
     reason: str
     """One clause: `its files are gone from the registry`."""
     hint: str = SPLIT
+    lasting: bool = True
+    """Whether the same would be found again; a stage that failed once may not fail twice."""
 
 
 Rival = Champion | NoChampion | Incomparable

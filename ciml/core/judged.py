@@ -23,6 +23,8 @@ class Judged(Value, frozen=True, kw_only=True):
     artifact: Output | None
     """None where the model was not made."""
     verdict: Verdict
+    lasting: bool = True
+    """Whether the verdict may be recorded; one on a comparison that failed may not, for it would stand for ever."""
     recorded: bool = False
     """The ledger had the verdict already; nothing was compared again."""
     champion: Digest | None = None

@@ -91,5 +91,7 @@ def disown(invocation: Invocation, keys: tuple[str, ...]) -> int:
         raise UsageError(f"{wrong[0]!r} is no key: 64 hex digits, as `ciml explain` shows them")
     with open_place(invocation) as place:
         place.store.disown([Digest(key) for key in keys] or None)
-    Console(invocation).line(f"Disowned {len(keys) or 'all'} {'record' if len(keys) == 1 else 'records'}.")
+    console = Console(invocation)
+    console.document({"disowned": keys or "all"})
+    console.line(f"Disowned {len(keys) or 'all'} {'record' if len(keys) == 1 else 'records'}.")
     return ExitCode.OK
