@@ -44,7 +44,8 @@ class Connection:
     def client(self) -> MlflowClient:
         """MLflow's client."""
         if self._client is None:
-            self._client = self._open()
+            with _kept_for_good():
+                self._client = self._open()
         return self._client
 
     def _open(self) -> MlflowClient:
@@ -100,6 +101,24 @@ class Connection:
             f"cannot {what} in the registry {self.shown}: {told[:300]}",
             hint="Check the registry and its credentials; the same command again goes on where this one stopped.",
         )
+
+
+@contextmanager
+def _kept_for_good() -> Iterator[None]:
+    """What is imported here stays until the end, so that no garbage collection need look at it.
+
+    MLflow brings 270,000 objects: collecting them when Python ends would take a second, in vain.
+    """
+    import gc
+
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
 
 
 def code_of(error: Exception) -> str:
