@@ -11,6 +11,7 @@ from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.wiring import open_place, project_at
 from ciml.core.errors import CimlError, ExitCode
+from ciml.core.url import bare
 from ciml.core.value import Value
 
 EXTRAS = {
@@ -89,7 +90,7 @@ def _repository(invocation: Invocation) -> list[Finding]:
     except CimlError as error:
         return [_wrong("repository", error)]
     uri = pipeline.registry or invocation.environ.get("MLFLOW_TRACKING_URI")
-    detail = uri or "embedded: an SQLite database of this clone"
+    detail = bare(uri) if uri else "embedded: an SQLite database of this clone"
     return [
         where,
         Finding(what="ciml.yaml", state="ok", detail=f"stages: {len(pipeline.stages)}, models: {len(pipeline.models)}"),
