@@ -29,12 +29,13 @@ def test_the_demo_registers_rejects_promotes_and_rolls_back(tmp_path: Path) -> N
     done = subprocess.run(
         [sys.executable, "-m", "ciml", "demo", "--directory", str(place)],
         env={**os.environ, "PATH": path},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
 
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.returncode == 0, done.stdout[-3000:]
     rest = done.stdout
     for sentence in STORY:
         assert sentence in rest, f"{sentence!r} is not told, or out of turn"
