@@ -83,6 +83,7 @@ def perform(project: Project, prepared: Prepared, means: Means, options: Options
     begun = monotonic()
     wanted_stages(prepared.graph, options.targets)
     orders = _orders(project, prepared)
+    damage = ""
     for attempt in range(_REPAIRS + 1):
         remembering = _Remembering(means.observer)
         try:
@@ -91,8 +92,9 @@ def perform(project: Project, prepared: Prepared, means: Means, options: Options
             break
         except IntegrityError as error:
             # What is damaged is in quarantine by now, so its stage has no record and runs again.
-            if attempt == _REPAIRS:
+            if attempt == _REPAIRS or error.message == damage:
                 raise
+            damage = error.message
             means.warn(f"{error.message}; it is made again")
     project.store.flush()
     return Performance(

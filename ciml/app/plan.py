@@ -12,7 +12,7 @@ from ciml.core import dag
 from ciml.core.changes import CONFIGURATION, ChangeSet, change_set
 from ciml.core.errors import ConfigurationError, RepositoryError, UsageError
 from ciml.core.findings import suggestion
-from ciml.core.ids import CommitSha, RepoPath, StageName
+from ciml.core.ids import CommitSha, RepoPath, StageName, is_commit_id
 from ciml.core.inputs import DataInput, TrackedInput
 from ciml.core.params import differences
 from ciml.core.paths import folders
@@ -110,6 +110,9 @@ def is_dirty(tree: Tree, graph: Graph) -> bool:
 
 def _base(project: Project, base: str | None, *, dirty: bool) -> tuple[CommitSha | None, str | None]:
     """The commit to compare with, or None and why there is none."""
+    if base is not None and is_commit_id(base):
+        found = project.history.base(base)
+        return found.commit, found.reason
     if base is not None:
         return project.history.resolve(base), None
     if project.tree.commit is None:

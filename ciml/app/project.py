@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ciml.app.evidence import InPlace
 from ciml.app.ports import Store, Tree
+from ciml.core.changes import Base
 from ciml.core.ids import CommitSha, Digest, GitOid, RepoPath, StageName
 from ciml.core.imports import ImportedName
 from ciml.core.manifest import Manifest
@@ -66,6 +67,10 @@ class History(Protocol):
 
     def resolve(self, rev: str) -> CommitSha:
         """The commit that a revision names."""
+        ...
+
+    def base(self, before: str) -> Base:
+        """The commit of that full id, fetched where the clone has it not; or why it cannot be had."""
         ...
 
     def commit_tree(self, commit: CommitSha) -> Tree:

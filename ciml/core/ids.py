@@ -27,12 +27,23 @@ Bytes that are not UTF-8 are kept as surrogates (`os.fsdecode`).
 """
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def is_name(text: str) -> bool:
     """Whether `text` may name a model or a stage: it reaches branches, URLs and paths."""
     return _NAME.fullmatch(text) is not None and not text.endswith((".lock", ".")) and ".." not in text
+
+
+def is_commit_id(text: str) -> bool:
+    """Whether `text` is a full commit id, or the zeros that an event has where there is no commit."""
+    return _COMMIT.fullmatch(text) is not None
+
+
+def is_no_commit(text: str) -> bool:
+    """Whether `text` is the zeros that an event has where there is no commit: a first push, a deleted branch."""
+    return is_commit_id(text) and not text.strip("0")
 
 
 def is_digest(text: str) -> bool:

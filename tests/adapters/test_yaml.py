@@ -52,7 +52,7 @@ def test_c077_core_schema() -> None:
 
 @pytest.mark.parametrize("text", ["014", "-007", ".inf", "-.INF", ".nan", "1e999", "9223372036854775808", "9" * 5000])
 def test_c077_c082_numbers_that_nobody_can_rely_on(text: str) -> None:
-    """Leading zeros, infinities, overflows and 5,000 digits are located errors with a hint."""
+    """Leading zeros, infinities, overflows and 5,000 digits (c082) are located errors with a hint."""
     found = problem(f"a:\n  b: {text}\n")
     assert (found.line, found.key) == (2, "a.b")
     assert found.hint

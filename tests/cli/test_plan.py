@@ -160,3 +160,22 @@ def test_paths_that_are_not_utf8_are_shown_escaped(ciml: Calls) -> None:
     shown = process(ciml.path, "plan").out
     assert "d/caf\\udce9" in shown
     assert not [line for line in shown.splitlines() if line.lstrip().startswith("::")]
+
+
+def test_c043_a_base_of_zeros_is_no_previous_commit(ciml: Calls) -> None:
+    """Push `before` = 40 zeros (first push): all stages count as changed, reason "no previous commit"; exit 0."""
+    ciml.repo.commit(FILES)
+    found = ciml.json("plan", "--base", "0" * 40)
+    assert found["changes"]["reason"] == "no previous commit"
+    assert [stage["reason"] for stage in found["stages"]] == [
+        "no previous commit",
+        "no previous commit; waits for prepare",
+    ]
+
+
+def test_c044_a_head_of_zeros_is_nothing_to_do(ciml: Calls) -> None:
+    """`after` = zeros (branch deleted): exit 0 "nothing to do", no stage."""
+    ciml.repo.commit(FILES)
+    answer = ciml.ok("plan", "--head", "0" * 40)
+    assert answer.out == "Nothing to do: there is no commit: the branch is deleted.\n"
+    assert ciml.json("plan", "--head", "0" * 40)["stages"] == []

@@ -10,7 +10,7 @@ from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.wiring import open_place, project_at
 from ciml.core.changes import ChangeSet
-from ciml.core.ids import StageName
+from ciml.core.ids import StageName, is_no_commit
 from ciml.core.plan import Action, Plan
 
 
@@ -34,6 +34,10 @@ def command(
     Needs no data and no checkout: recipes come from Git alone.
     """
     console = Console(invocation)
+    if head is not None and is_no_commit(head):
+        gone = ChangeSet(reason="there is no commit: the branch is deleted")
+        show(Plan(base=None, head=None, dirty=False, changes=gone, stages=()), console)
+        return 0
     with open_place(invocation) as place:
         project = project_at(place, invocation, params, head=head)
         for warning in project.pipeline.warnings:
@@ -74,6 +78,9 @@ def changes_document(changes: ChangeSet) -> dict[str, object]:
 def show(made: Plan, console: Console) -> None:
     """Print a plan: what changed, then a line a stage; one line when there is nothing to do."""
     console.document(document(made))
+    if not made.stages:
+        console.line(f"Nothing to do: {made.changes.reason}.")
+        return
     if made.nothing_to_do:
         left_out = sum(stage.key is None for stage in made.stages)
         counts = [(len(made.stages) - left_out, "up to date"), (left_out, "left out")]
