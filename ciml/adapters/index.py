@@ -13,6 +13,8 @@ from typing import TypeVar
 import msgspec
 
 from ciml import __version__
+from ciml.adapters import files
+from ciml.adapters.files import Signature
 from ciml.core.ids import Digest, GitOid, RepoPath
 from ciml.core.imports import ImportedName
 from ciml.core.pipeline import Pipeline
@@ -20,17 +22,13 @@ from ciml.core.value import Value
 
 _Entry = TypeVar("_Entry")
 
-Signature = tuple[int, int, int, int]
-"""Modification time (ns), change time (ns), size (bytes), inode."""
-
 
 def signature(path: str | bytes) -> Signature | None:
     """The signature of what lies at `path`, a link not followed; None where nothing lies."""
     try:
-        found = os.lstat(path)
+        return files.signature(os.lstat(path))
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
 
 
 class Placed(Value, frozen=True, kw_only=True, array_like=True):
@@ -171,8 +169,8 @@ def signatures_of(path: str) -> list[tuple[bytes, Signature]]:
     top = os.fsencode(path)
     here = signature(top)
     found = [(b"", here)] if here else []
-    for folder, folders, files in os.walk(top):
-        for name in (*folders, *files):
+    for folder, folders, names in os.walk(top):
+        for name in (*folders, *names):
             below = os.path.join(folder, name)
             if there := signature(below):
                 found.append((below[len(top) + 1 :], there))
