@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench soak readme lock venv venv-bench clean
+.PHONY: help demo test check format bench soak readme lock venv venv-bench node clean
 
 # Where it is set, every start would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -24,7 +24,7 @@ help: ## show this list
 demo: venv ## build a real repository in a temporary place and walk it: register, reject, promote, roll back
 	@ciml demo $(ARGS)
 
-test: venv ## run all tests
+test: venv node ## run all tests
 	@python -m pytest -n $(JOBS) $(ARGS)
 
 check: venv ## lint, types, import contracts
@@ -36,7 +36,7 @@ format: venv ## rewrite the code as the linter wants it
 bench: venv venv-bench ## measure ciml beside DVC, GNU make, doit and Snakemake; ARGS=--full for the long form
 	@python -m tests.benchmarks $(ARGS)
 
-soak: venv ## the tests that kill and race, many rounds (ROUNDS=200)
+soak: venv node ## the tests that kill and race, many rounds (ROUNDS=200)
 	@CIML_TEST_ROUNDS=$${ROUNDS:-200} python -m pytest -n $(JOBS) --timeout 7200 -m soak $(ARGS)
 
 readme: venv ## write the README's outputs anew from a real run, and the tables of docs/ from the code
@@ -48,8 +48,11 @@ lock: ## make the lock files again from pyproject.toml (UPGRADE=1: with the newe
 venv: ## only make the environment
 	@.ci/venv $(VENV) requirements/dev.lock .
 
+node:
+	@.ci/node
+
 venv-bench:
 	@.ci/venv .venv-bench requirements/bench.lock
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,112 @@
+"""What is told about a run in a pull request, a job's summary and a check: the values.
+
+A report is data. A job without any right writes it down (of a fork's pull request, say), and
+another one that never ran a line of that code reads it, strictly, and makes Markdown of it
+(`ciml.core.markdown`). So nothing in it is trusted to be short, harmless or true.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ciml.core.event import Event
+from ciml.core.ids import CommitSha, ModelName, RepoPath, StageName
+from ciml.core.lineage import CheckLine
+from ciml.core.value import Value
+
+FORMAT = "ciml/report/1"
+
+
+class StageLine(Value, frozen=True, kw_only=True):
+    """One stage: what was decided for it, why, and what came of it."""
+
+    name: StageName
+    action: str
+    reason: str
+    result: Literal["ran", "restored", "skipped", "failed", "cancelled", ""] = ""
+    """Empty in a plan."""
+    seconds: float | None = None
+    line: int | None = None
+    """Where ciml.yaml declares it, from 1."""
+    tail: str = ""
+    """The end of a failed stage's log."""
+
+
+class MetricRow(Value, frozen=True, kw_only=True):
+    """One metric beside the champion's."""
+
+    name: str
+    candidate: float | None
+    champion: float | None
+    interval: tuple[float, float] | None = None
+    """Of the difference, where a paired check made one."""
+
+
+class ModelReport(Value, frozen=True, kw_only=True):
+    """One model: how it was judged, and what became or would become of it."""
+
+    name: ModelName
+    verdict: Literal["accepted", "rejected", "unchanged", "not-judged"]
+    reason: str
+    recorded: bool = False
+    checks: tuple[CheckLine, ...] = ()
+    metrics: tuple[MetricRow, ...] = ()
+    notes: tuple[str, ...] = ()
+    hint: str | None = None
+    champion: int | None = None
+    """Version that it was compared with."""
+    outcome: str = ""
+    """One sentence: what was, or would be, registered and promoted."""
+    version: int | None = None
+    """Registered version of its recipe."""
+    uri: str = ""
+    line: int | None = None
+    """Where ciml.yaml declares it, from 1."""
+
+
+class Curve(Value, frozen=True, kw_only=True):
+    """A plot file's numbers, thinned out: GitHub draws them, no picture leaves the repository."""
+
+    path: RepoPath
+    x: str
+    y: str
+    points: tuple[tuple[float, float], ...]
+
+
+class DeploymentLine(Value, frozen=True, kw_only=True):
+    """One environment and what serves there now."""
+
+    model: ModelName
+    environment: str
+    version: int
+    state: Literal["deployed", "already", "failed", "rolled-back", "pending"]
+    detail: str = ""
+
+
+class Report(Value, frozen=True, kw_only=True):
+    """All that is told about one run."""
+
+    format: str = FORMAT
+    event: Event
+    head: CommitSha | None
+    base: CommitSha | None
+    subject: str = ""
+    """The head commit's first line."""
+    conclusion: Literal["success", "failure", "action-required"] = "success"
+    title: str = ""
+    """One line: `churn accepted: auc 0.91 (+0.02)`."""
+    changed: dict[str, tuple[str, ...]] = {}
+    """`code`, `data`, `params` -> paths and names that changed."""
+    data: tuple[str, ...] = ()
+    """One line for each manifest that changed: files and bytes added and lost."""
+    stages: tuple[StageLine, ...] = ()
+    edges: tuple[tuple[StageName, StageName], ...] = ()
+    """(stage, stage that waits for it)."""
+    models: tuple[ModelReport, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    deployments: tuple[DeploymentLine, ...] = ()
+    notices: tuple[str, ...] = ()
+    """What should be known, one sentence each: a policy that counts only once merged, an untrusted evaluation."""
+    error: str = ""
+    """Why the run ended early."""
+    require: Literal["ran", "accepted"] = "ran"
