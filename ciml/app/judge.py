@@ -103,7 +103,7 @@ class Judging:
         key = keys.verdict(judged.recipe, recipes, judged.policy, judged.champion)
         judged = msgspec.structs.replace(judged, key=key)
         if not anew and (before := ledger.verdicts.get(key)) and _stands(before, judged, ledger):
-            return msgspec.structs.replace(judged, verdict=before.verdict, recorded=True)
+            return msgspec.structs.replace(judged, verdict=before.verdict, recorded=True, recorded_at=before.commit)
         self._ready(model)
         if judged.artifact is None:
             return judged

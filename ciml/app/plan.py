@@ -34,13 +34,14 @@ class Prepared(Value, frozen=True, kw_only=True):
     outputs: WorkTree | None
 
 
-def prepare(project: Project, *, base: str | None = None) -> Prepared:
+def prepare(project: Project, *, base: str | None = None, unknown: str | None = None) -> Prepared:
     """The graph of the project's head, and what differs from the base.
 
     Args:
         project: `project.tree` is the head: a commit's, or the work tree's.
         base: a revision; None means HEAD when the tree is dirty, else the commit of the last run
             here, else everything counts as changed.
+        unknown: why there is nothing to compare with, where the caller knows.
 
     Raises:
         ConfigurationError: an input is nothing, or stages wait for each other.
@@ -48,7 +49,7 @@ def prepare(project: Project, *, base: str | None = None) -> Prepared:
     """
     graph = project_graph(project, project.tree, project.pipeline)
     dirty = is_dirty(project.tree, graph)
-    commit, unknown = _base(project, base, dirty=dirty)
+    commit, unknown = (None, unknown) if unknown else _base(project, base, dirty=dirty)
     before, changes = _compare(project, graph, commit, unknown)
     outputs = project.outputs(project.pipeline) if project.outputs else None
     return Prepared(

@@ -18,7 +18,7 @@ from ciml.app.propose import LINEAGE
 from ciml.app.register import Services
 from ciml.cli.wiring import Place, ledgers_are_local, registry_uri
 from ciml.core.entries import Registration
-from ciml.core.errors import IntegrityError, UsageError
+from ciml.core.errors import IntegrityError, ServiceError, UsageError
 from ciml.core.findings import suggestion
 from ciml.core.ids import CommitSha, ModelName
 from ciml.core.judged import Judged
@@ -31,6 +31,8 @@ from ciml.core.url import bare
 if TYPE_CHECKING:
     from ciml.adapters.mlflow.registry import MlflowRegistry
 
+NO_REGISTRY = "Name one: `registry:` in ciml.yaml, or MLFLOW_TRACKING_URI in the job's environment."
+
 
 class Registries:
     """Where a pipeline's models are registered, and their histories.
@@ -39,14 +41,18 @@ class Registries:
         place: where the call works.
         pipeline: names the registry.
         environ: `MLFLOW_TRACKING_URI` serves where the pipeline names none.
+        in_ci: a CI job has no registry of its own: where none is named there is none, and the ledgers
+            of the one that other jobs use can still be read.
     """
 
-    def __init__(self, place: Place, pipeline: Pipeline, environ: Mapping[str, str]) -> None:
+    def __init__(self, place: Place, pipeline: Pipeline, environ: Mapping[str, str], *, in_ci: bool = False) -> None:
         self._place = place
         self._models = pipeline.models
         self._environ = environ
+        self._in_ci = in_ci
         self.uri = registry_uri(pipeline, environ)
-        self.local = ledgers_are_local(place, pipeline, environ)
+        remote = place.repository.remote_url() is not None
+        self.local = ledgers_are_local(place, pipeline, environ) and not (in_ci and remote)
         """Whether the ledgers are branches of this clone alone."""
         self._ledgers: dict[ModelName, GitLedger] = {}
         self._states: dict[ModelName, LedgerState] = {}
@@ -67,6 +73,8 @@ class Registries:
         from ciml.adapters.mlflow.registry import MlflowRegistry
 
         folder = f"{self._place.state}/registry"
+        if self.uri is None and self._in_ci:
+            raise ServiceError("no registry is named here", hint=NO_REGISTRY)
         if self.uri is None:
             return MlflowRegistry.embedded(folder)
         return MlflowRegistry(self.uri, identity=self.identity, scratch=f"{folder}/tmp")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform as host
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from msgspec import structs
@@ -37,6 +37,11 @@ class Place:
         self.root = self.repository.root
         self.index = Index(f"{self.state}/index", self.root or self.repository.git_dir)
         self.store = LocalStore(f"{self.state}/store")
+
+    def move_into(self, space: str, reads: Sequence[str]) -> None:
+        """Write records into this space from now on, and believe those of the others besides."""
+        self.store.close()
+        self.store = LocalStore(f"{self.state}/store", space=space, reads=reads)
 
     def close(self) -> None:
         """End what was started, and keep what was learned."""

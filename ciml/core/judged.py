@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ciml.core.ids import Digest, RepoPath, StageName
+from ciml.core.ids import CommitSha, Digest, RepoPath, StageName
 from ciml.core.pipeline import Model, ParamValue
 from ciml.core.results import Output
 from ciml.core.value import Value
@@ -27,6 +27,8 @@ class Judged(Value, frozen=True, kw_only=True):
     """Whether the verdict may be recorded; one on a comparison that failed may not, for it would stand for ever."""
     recorded: bool = False
     """The ledger had the verdict already; nothing was compared again."""
+    recorded_at: CommitSha | None = None
+    """The commit that the recorded verdict was given on."""
     champion: Digest | None = None
     """Identity of the champion it was judged against."""
     data: dict[RepoPath, Digest] = {}

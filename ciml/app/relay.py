@@ -1,0 +1,90 @@
+"""Results that other jobs handed on, in the place of stages that this job does not run."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping
+
+from ciml.app.ports import Executor, Store
+from ciml.core.handover import StageOutcome, record_of
+from ciml.core.ids import StageName
+from ciml.core.order import WorkOrder
+from ciml.core.results import Cancelled, Failed, Ran, Record, StageResult
+
+NOT_HANDED_ON = "the job that runs it handed no result on"
+
+
+class Relay:
+    """The port Executor of a job that runs some stages, or none: the others' results are those handed on.
+
+    A result counts only where its job computed the key that this one computes: whatever a job
+    says, nothing is taken for the outcome of this commit's stage that is not.
+
+    Args:
+        outcomes: what other jobs handed on.
+        store: holds the bytes that came with it.
+        executor: for the stages of this job; None where it runs none.
+        runs: the stages of this job.
+    """
+
+    def __init__(
+        self,
+        outcomes: Mapping[StageName, StageOutcome],
+        store: Store,
+        executor: Executor | None = None,
+        runs: Collection[StageName] = (),
+    ) -> None:
+        self._outcomes = outcomes
+        self._store = store
+        self._executor = executor
+        self._runs = frozenset(runs)
+        self._answers: deque[tuple[WorkOrder, StageResult]] = deque()
+
+    def has_room(self, order: WorkOrder) -> bool:
+        """Whether the order fits beside those that run now; an answer takes no room."""
+        return order.stage not in self._runs or self._executor is None or self._executor.has_room(order)
+
+    def start(self, order: WorkOrder) -> None:
+        """Begin, or look up what came of it elsewhere."""
+        if self._executor is not None and order.stage in self._runs:
+            self._executor.start(order)
+        else:
+            self._answers.append((order, self._handed_on(order)))
+
+    def wait(self) -> tuple[WorkOrder, StageResult]:
+        """The next order that ended."""
+        if self._answers:
+            return self._answers.popleft()
+        assert self._executor is not None, "nothing was started"
+        return self._executor.wait()
+
+    def stop(self) -> None:
+        """End what still runs."""
+        if self._executor is not None:
+            self._executor.stop()
+
+    def _handed_on(self, order: WorkOrder) -> StageResult:
+        outcome = self._outcomes.get(order.stage)
+        if outcome is None:
+            return Failed(reason=NOT_HANDED_ON)
+        record = record_of(outcome.result)
+        match outcome.result:
+            case Failed() as failed:
+                return failed
+            case Cancelled(reason=reason):
+                return Failed(reason=f"its job did not run it: {reason}")
+        if record is None:
+            return Failed(reason="its job left it out, and this one would not")
+        return self._checked(order, record)
+
+    def _checked(self, order: WorkOrder, record: Record) -> StageResult:
+        if record.key != order.key:
+            reason = f"its job ran something else: the key {record.key[:12]} and not {order.key[:12]}"
+            return Failed(reason=reason, untrusted=True)
+        wanted = {place.inside for place in order.outputs}
+        if {output.path for output in record.outputs} != wanted:
+            return Failed(reason="its job handed other outputs on than it declares", untrusted=True)
+        lost = next((output.path for output in record.outputs if not self._store.holds(output.digest)), None)
+        if lost is not None:
+            return Failed(reason=f"the bytes of {lost} were not handed on")
+        return Ran(record=record)

@@ -1,0 +1,65 @@
+"""What one CI job hands on to the next: plans, outcomes of stages, records.
+
+A job that runs a stage has no right to write anywhere but here, so nothing in these values is
+believed for being here: keys are recomputed by whoever reads them, bytes are known by digest.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ciml.core.ids import CommitSha, Digest, ModelName, StageName
+from ciml.core.results import Cancelled, Failed, Ran, Record, Restored, Skipped, StageResult
+from ciml.core.value import Value
+
+OUTCOME = "ciml/outcome/1"
+PLAN = "ciml/plan/1"
+
+
+class StageOutcome(Value, frozen=True, kw_only=True):
+    """What became of one stage in the job that ran it."""
+
+    format: str = OUTCOME
+    stage: StageName
+    key: Digest | None = None
+    """That the job computed; None where the stage never had its inputs."""
+    result: StageResult
+
+
+class HandedPlan(Value, frozen=True, kw_only=True):
+    """What the first job decided for the others. They trust it for nothing but which of them run."""
+
+    format: str = PLAN
+    head: CommitSha | None
+    base: CommitSha | None
+    base_reason: str | None = None
+    """Why there is nothing to compare with."""
+    jobs: dict[str, tuple[str, ...]]
+    """Job -> its batches, each a list of stages between spaces; a job without work is absent."""
+    rescore: tuple[ModelName, ...] = ()
+    """Models whose champion is to be scored again."""
+    deploy: tuple[str, ...] = ()
+    """Environments that something is to be deployed to."""
+
+
+Told = Literal["ran", "restored", "skipped", "failed", "cancelled"]
+
+
+def told(result: StageResult) -> Told:
+    """The result in a word."""
+    match result:
+        case Ran():
+            return "ran"
+        case Restored():
+            return "restored"
+        case Skipped():
+            return "skipped"
+        case Failed():
+            return "failed"
+        case Cancelled():
+            return "cancelled"
+
+
+def record_of(result: StageResult) -> Record | None:
+    """What the stage made, where it made something."""
+    return result.record if isinstance(result, Ran | Restored | Skipped) else None
