@@ -1,0 +1,1 @@
+"""The CI services: what their jobs are told, and what they tell."""
