@@ -13,6 +13,7 @@ from ciml.core import checks, dag, gate
 from ciml.core import key as keys
 from ciml.core.contest import Candidate, Champion, Incomparable, NoChampion, Rival
 from ciml.core.entries import Judgement, Registration
+from ciml.core.errors import ServiceError, TrustError
 from ciml.core.ids import Digest, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput, is_code
 from ciml.core.judged import Judged
@@ -52,6 +53,7 @@ class Judging:
         rescore: runs the evaluation once more, with the champion in the candidate's place.
         fetch: brings a champion's files into the store.
         ready: raises, where a model is to be judged anew and what its gate reads is not all there.
+        may_lack_champion: a champion that cannot be read here leaves the model not judged.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Judging:
         rescore: Rescore,
         fetch: Fetch,
         ready: Callable[[Model], None] = lambda model: None,
+        may_lack_champion: bool = False,
     ) -> None:
         self._graph = graph
         self._states = states
@@ -72,6 +75,7 @@ class Judging:
         self._rescore = rescore
         self._fetch = fetch
         self._ready = ready
+        self._may_lack_champion = may_lack_champion
         self._producers = Producers(graph.pipeline.stages.values())
 
     def judge(self, model: Model, ledger: LedgerState, *, anew: bool = False) -> Judged:
@@ -111,7 +115,13 @@ class Judging:
             reason = f"its gate reads what {missing} makes, which failed or took no part in this run"
             return msgspec.structs.replace(judged, verdict=gate.not_judged(model.name, reason))
         candidate = self._candidate(judged, maker, writers, read)
-        rival = self._rival(judged, maker, ledger, candidate, read.scores)
+        try:
+            rival = self._rival(judged, maker, ledger, candidate, read.scores)
+        except (ServiceError, TrustError) as error:
+            if not self._may_lack_champion:
+                raise
+            reason = f"the champion cannot be read here: {error.message}"
+            return msgspec.structs.replace(judged, verdict=gate.not_judged(model.name, reason), lasting=False)
         verdict = gate.judge(model, candidate, rival, self._graph.pipeline.params)
         own = self._own_verdict(judged, ledger)
         if own and verdict.status is Status.UNCHANGED and not anew:

@@ -11,7 +11,7 @@ from ciml.app.plan import Prepared, wanted_stages
 from ciml.app.ports import Executor, Ledgers, Store
 from ciml.app.project import Project
 from ciml.app.recover import Recovery
-from ciml.app.run import Observer, Options, Outcome, Surroundings, carry_out
+from ciml.app.run import MakesOrders, Observer, Options, Outcome, Surroundings, carry_out
 from ciml.core.errors import IntegrityError
 from ciml.core.ids import ModelName, StageName
 from ciml.core.judged import Judged
@@ -65,16 +65,38 @@ class Means(Value, frozen=True, kw_only=True):
 
     executor: Callable[[], Executor]
     """A new one for every round of stages."""
+    rescores: Callable[[], Executor] | None = None
+    """For scoring the champion again; as `executor` when None."""
     ledgers: Ledgers
     fetch: Fetch
     observer: Observer
     rescoring: Observer
     """Told about the champion's rescoring."""
     warn: Callable[[str], None]
+    relayed: Callable[[Graph, MakesOrders], MakesOrders] | None = None
+    """Makes the orders where other jobs carry some out."""
+    relayed_rescoring: Callable[[Graph, MakesOrders], MakesOrders] | None = None
+    """The same for scoring the champion again."""
+    may_lack_champion: bool = False
+    """A champion that cannot be read here leaves a model not judged, and is no failure."""
 
 
-def perform(project: Project, prepared: Prepared, means: Means, options: Options) -> Performance:
+def perform(
+    project: Project,
+    prepared: Prepared,
+    means: Means,
+    options: Options,
+    *,
+    models: Mapping[ModelName, Model] | None = None,
+) -> Performance:
     """Run what is not up to date and judge the models.
+
+    Args:
+        project: where stores and trees are.
+        prepared: the graph.
+        means: what the run needs besides.
+        options: which stages, and how.
+        models: judge only these; all when None.
 
     Raises:
         UsageError: a target is no stage.
@@ -82,13 +104,15 @@ def perform(project: Project, prepared: Prepared, means: Means, options: Options
     """
     begun = monotonic()
     wanted_stages(prepared.graph, options.targets)
-    orders = _orders(project, prepared)
+    real = _orders(project, prepared)
+    orders = means.relayed(prepared.graph, real) if means.relayed else real
+    rescoring = means.relayed_rescoring(prepared.graph, real) if means.relayed_rescoring else real
     damage = ""
     for attempt in range(_REPAIRS + 1):
         remembering = _Remembering(means.observer)
         try:
             outcome = _carried_out(prepared, means, options, orders, remembering, project.store)
-            judged = judge(project, prepared, means, outcome.states, orders)
+            judged = judge(project, prepared, means, outcome.states, rescoring, models=models)
             break
         except IntegrityError as error:
             # What is damaged is in quarantine by now, so its stage has no record and runs again.
@@ -119,7 +143,7 @@ def _orders(project: Project, prepared: Prepared) -> Orders:
 
 
 def _carried_out(
-    prepared: Prepared, means: Means, options: Options, orders: Orders, observer: Observer, store: Store
+    prepared: Prepared, means: Means, options: Options, orders: MakesOrders, observer: Observer, store: Store
 ) -> Outcome:
     surroundings = Surroundings(
         evidence=prepared.evidence,
@@ -138,7 +162,7 @@ def judge(
     prepared: Prepared,
     means: Means,
     states: Mapping[StageName, State],
-    orders: Orders,
+    orders: MakesOrders,
     *,
     models: Mapping[ModelName, Model] | None = None,
     anew: bool = False,
@@ -151,7 +175,7 @@ def judge(
         prepared: the graph that was run.
         means: ledgers, and what a rescoring needs.
         states: of the stages.
-        orders: of the graph.
+        orders: for scoring champions again.
         models: judge only these; all when None.
         anew: judge although a verdict is recorded.
         ready: raises, where what a gate reads is not all there.
@@ -161,7 +185,7 @@ def judge(
         surroundings = Surroundings(
             evidence=prepared.evidence.anywhere(),
             orders=orders,
-            executor=means.executor(),
+            executor=(means.rescores or means.executor)(),
             places=None,
             observer=means.rescoring,
             why=lambda name: "the champion is scored on this data",
@@ -169,7 +193,14 @@ def judge(
         return carry_out(graph, surroundings, options, given=given)
 
     judging = Judging(
-        prepared.graph, states, prepared.evidence, project.store, rescore=rescore, fetch=means.fetch, ready=ready
+        prepared.graph,
+        states,
+        prepared.evidence,
+        project.store,
+        rescore=rescore,
+        fetch=means.fetch,
+        ready=ready,
+        may_lack_champion=means.may_lack_champion,
     )
     wanted = prepared.graph.pipeline.models if models is None else models
     return tuple(judging.judge(model, means.ledgers.read(name), anew=anew) for name, model in wanted.items())

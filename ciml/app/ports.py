@@ -112,6 +112,10 @@ class Store(Protocol):
         """The record that now stands for the key: the first one wins."""
         ...
 
+    def admit(self, records: Iterable[Record], *, to: str) -> None:
+        """Let these records stand in another space too; the first one of a key wins there as well."""
+        ...
+
     def flush(self) -> None:
         """Make durable what was published so far."""
         ...

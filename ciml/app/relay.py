@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from ciml.app.ports import Executor, Store
+from ciml.app.run import MakesOrders
 from ciml.core.handover import StageOutcome, record_of
-from ciml.core.ids import StageName
+from ciml.core.ids import Digest, StageName
 from ciml.core.order import WorkOrder
-from ciml.core.results import Cancelled, Failed, Ran, Record, StageResult
+from ciml.core.pipeline import Place
+from ciml.core.plan import Graph, State
+from ciml.core.results import Cancelled, Failed, Ran, Record, Restored, StageResult
 
 NOT_HANDED_ON = "the job that runs it handed no result on"
+
+Outcomes = Callable[[WorkOrder], StageOutcome | None]
+"""What another job handed on of the order's stage."""
 
 
 class Relay:
@@ -28,11 +34,7 @@ class Relay:
     """
 
     def __init__(
-        self,
-        outcomes: Mapping[StageName, StageOutcome],
-        store: Store,
-        executor: Executor | None = None,
-        runs: Collection[StageName] = (),
+        self, outcomes: Outcomes, store: Store, executor: Executor | None = None, runs: Collection[StageName] = ()
     ) -> None:
         self._outcomes = outcomes
         self._store = store
@@ -64,27 +66,59 @@ class Relay:
             self._executor.stop()
 
     def _handed_on(self, order: WorkOrder) -> StageResult:
-        outcome = self._outcomes.get(order.stage)
+        outcome = self._outcomes(order)
         if outcome is None:
             return Failed(reason=NOT_HANDED_ON)
-        record = record_of(outcome.result)
         match outcome.result:
             case Failed() as failed:
                 return failed
             case Cancelled(reason=reason):
                 return Failed(reason=f"its job did not run it: {reason}")
+        record = record_of(outcome.result)
         if record is None:
             return Failed(reason="its job left it out, and this one would not")
-        return self._checked(order, record)
+        wrong = self._wrong(order, record)
+        if wrong is not None:
+            return wrong
+        return outcome.result if isinstance(outcome.result, Ran) else Restored(record=record)
 
-    def _checked(self, order: WorkOrder, record: Record) -> StageResult:
+    def _wrong(self, order: WorkOrder, record: Record) -> Failed | None:
         if record.key != order.key:
             reason = f"its job ran something else: the key {record.key[:12]} and not {order.key[:12]}"
             return Failed(reason=reason, untrusted=True)
-        wanted = {place.inside for place in order.outputs}
-        if {output.path for output in record.outputs} != wanted:
+        if {output.path for output in record.outputs} != {place.inside for place in order.outputs}:
             return Failed(reason="its job handed other outputs on than it declares", untrusted=True)
         lost = next((output.path for output in record.outputs if not self._store.holds(output.digest)), None)
-        if lost is not None:
-            return Failed(reason=f"the bytes of {lost} were not handed on")
-        return Ran(record=record)
+        return Failed(reason=f"the bytes of {lost} were not handed on") if lost is not None else None
+
+
+class RelayedOrders:
+    """Makes orders: whole ones for this job's stages, and just names for those that others carried out.
+
+    What an order needs (data, above all) has to be here only where it is carried out.
+
+    Args:
+        graph: the pipeline, resolved.
+        real: makes whole orders.
+        runs: the stages of this job.
+    """
+
+    def __init__(self, graph: Graph, real: MakesOrders, runs: Collection[StageName] = ()) -> None:
+        self._graph = graph
+        self._real = real
+        self._runs = frozenset(runs)
+
+    def order(
+        self, name: StageName, key: Digest, states: Mapping[StageName, State], *, fresh: bool = False
+    ) -> WorkOrder:
+        """The order for a stage whose inputs are all known."""
+        if name in self._runs:
+            return self._real.order(name, key, states, fresh=fresh)
+        stage = self._graph.pipeline.stages[name]
+        return WorkOrder(
+            stage=name,
+            recipe=self._graph.recipes[name],
+            key=key,
+            outputs=tuple(Place(path=place.inside, inside=place.inside) for place in stage.outputs),
+            platform=self._graph.surroundings.platform,
+        )

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from ciml.app.orders import Orders
 from ciml.app.ports import Executor
 from ciml.core import dag
 from ciml.core.errors import StageError
@@ -48,11 +47,21 @@ class Places(Protocol):
         ...
 
 
+class MakesOrders(Protocol):
+    """Makes work orders."""
+
+    def order(
+        self, name: StageName, key: Digest, states: Mapping[StageName, State], *, fresh: bool = False
+    ) -> WorkOrder:
+        """The order for a stage whose inputs are all known; `fresh` runs it although there is a record."""
+        ...
+
+
 class Surroundings(Value, frozen=True, kw_only=True):
     """What a run works with."""
 
     evidence: Evidence
-    orders: Orders
+    orders: MakesOrders
     executor: Executor
     places: Places | None
     """None where nobody will look at the outputs, as when a champion is scored again."""

@@ -21,6 +21,7 @@ COMMANDS = {
     "promote": "Make a registered version the champion.",
     "rollback": "Make an earlier champion the champion again.",
     "status": "Show what is champion, from which commit, since when, and any drift.",
+    "ci": "Read the CI event and do what it allows.",
     "explain": "Show the parts of a stage's keys, and which differ from the last run.",
     "lineage": "Show what made a version, a file or a commit, and what was made from it.",
     "log": "Show commits with their model versions, metrics and verdicts.",

@@ -36,16 +36,24 @@ class Registering:
         prepared: its graph.
         invocation: how ciml was called.
         console: where lines go.
+        running: the run that the models come from; None where nothing was run.
     """
 
     def __init__(
-        self, place: Place, project: Project, prepared: Prepared, invocation: Invocation, console: Console
+        self,
+        place: Place,
+        project: Project,
+        prepared: Prepared,
+        invocation: Invocation,
+        console: Console,
+        *,
+        running: Running | None = None,
     ) -> None:
         self._place = place
         self._project = project
         self._prepared = prepared
         self._invocation = invocation
-        self._run = Running(place, project, invocation, console, jobs=1)
+        self._run = running or Running(place, project, invocation, console, jobs=1)
         self._console = console
         self.registries = self._run.registries
         self._states = stored(prepared)

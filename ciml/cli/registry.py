@@ -98,6 +98,10 @@ class Registries:
             self._states[model] = self.ledger(model).read()
         return self._states[model]
 
+    def forget(self) -> None:
+        """Ask the ledgers anew from now on."""
+        self._states.clear()
+
     def states(self) -> list[LedgerState]:
         """What the ledgers of all models say."""
         return [self.read(model) for model in self._models]

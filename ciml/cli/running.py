@@ -22,6 +22,7 @@ from ciml.cli.registry import Registries
 from ciml.cli.wiring import Place, journal
 from ciml.core import verdict as verdicts
 from ciml.core.changes import CONFIGURATION
+from ciml.core.event import Event
 from ciml.core.forgotten import Known
 from ciml.core.ids import CommitSha, Digest, GitOid, RepoPath, StageName
 from ciml.core.judged import Judged
@@ -40,12 +41,25 @@ class Running:
         invocation: how ciml was called.
         console: where lines go.
         jobs: stages at once.
+        registries: registry and ledgers; None for those that a call of ciml by hand has.
+        event: what the CI service says has happened, where one does.
     """
 
-    def __init__(self, place: Place, project: Project, invocation: Invocation, console: Console, *, jobs: int) -> None:
+    def __init__(
+        self,
+        place: Place,
+        project: Project,
+        invocation: Invocation,
+        console: Console,
+        *,
+        jobs: int,
+        registries: Registries | None = None,
+        event: Event | None = None,
+    ) -> None:
         self.started = datetime.now(UTC)
         self.id = run_id(self.started, secrets.token_hex(3))
-        self.registries = Registries(place, project.pipeline, invocation.environ)
+        self.registries = registries or Registries(place, project.pipeline, invocation.environ)
+        self._event = event
         self._place = place
         self._project = project
         self._invocation = invocation
@@ -100,11 +114,11 @@ class Running:
             id=self.id,
             commit=repository.commit(head) if head else None,
             dirty=prepared.dirty,
-            branch=repository.branch(),
+            branch=(self._event.branch if self._event else None) or repository.branch(),
             repository=repository.remote_url() or "",
-            event=environ.get("GITHUB_EVENT_NAME", "local").replace("_", "-"),
-            actor=environ.get("GITHUB_ACTOR") or repository.identity(),
-            run_url=run_url(environ),
+            event=self._event.kind if self._event else environ.get("GITHUB_EVENT_NAME", "local").replace("_", "-"),
+            actor=(self._event.actor if self._event else "") or environ.get("GITHUB_ACTOR") or repository.identity(),
+            run_url=(self._event.run.url if self._event else "") or run_url(environ),
             started=f"{self.started:%Y-%m-%dT%H:%M:%SZ}",
             seconds=round(seconds, 3),
             ciml=__version__,

@@ -29,7 +29,7 @@ from ciml.core.syntax import (
     show,
 )
 from ciml.core.value import Value
-from ciml.core.verdict import Shown, shown
+from ciml.core.verdict import Difference, Shown, shown
 
 if TYPE_CHECKING:
     # Imported where a paired check is judged: most gates have none, and random and its like are slow to import.
@@ -50,6 +50,8 @@ class Outcome(Value, frozen=True, kw_only=True):
     left: Shown
     right: Shown
     detail: str
+    difference: Difference | None = None
+    """Of a metric, where a paired comparison was made."""
 
 
 class Reads(Value, frozen=True, kw_only=True):
@@ -244,7 +246,14 @@ def _paired(check: PairedCheck, contest: Contest) -> Outcome:
     if not passed:
         found = f"a gain of {shown(interval.detectable + max(check.by, 0.0))} would be found four times in five"
         detail = f"the lower end is not above {shown(check.by)}: {detail}; {found}"
-    return Outcome(passed=passed, left=compared.candidate, right=compared.champion, detail=detail)
+    low, high = (-interval.high, -interval.low) if check.lower_is_better else (interval.low, interval.high)
+    return Outcome(
+        passed=passed,
+        left=compared.candidate,
+        right=compared.champion,
+        detail=detail,
+        difference=Difference(metric=check.metric, low=low, high=high),
+    )
 
 
 def _compared(check: PairedCheck, contest: Contest) -> Comparison | Undefined:

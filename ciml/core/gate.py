@@ -93,6 +93,7 @@ def _finding(check: Check, contest: Contest, rival: Rival, *, unchanged: bool) -
         right=outcome.right,
         detail=outcome.detail,
         comparison=comparison,
+        difference=outcome.difference,
     )
 
 

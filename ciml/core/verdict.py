@@ -22,6 +22,14 @@ class Status(StrEnum):
     """Nobody asked the gate: there is no candidate, or the champion may not be read here."""
 
 
+class Difference(Value, frozen=True, kw_only=True):
+    """The interval of the candidate's metric less the champion's, on the same examples."""
+
+    metric: str
+    low: float
+    high: float
+
+
 class Finding(Value, frozen=True, kw_only=True):
     """One check and how it came out."""
 
@@ -34,6 +42,8 @@ class Finding(Value, frozen=True, kw_only=True):
     """One clause: why it did not pass, or what stands behind a pass. May be empty."""
     comparison: bool
     """Whether it compares with the champion."""
+    difference: Difference | None = None
+    """Of a metric, where a paired comparison was made."""
 
 
 class Opponent(Value, frozen=True, kw_only=True):

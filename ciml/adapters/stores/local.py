@@ -205,6 +205,13 @@ class LocalStore:
             self._sync_when_due()
             return record
 
+    def admit(self, records: Iterable[Record], *, to: str) -> None:
+        """Let these records stand in another space too; the first one of a key wins there as well."""
+        with _doing(f"admit records to {to}"):
+            there = Records(self.root, self._session, to)
+            for record in records:
+                there.add(record)
+
     def disown(self, keys: Iterable[Digest] | None = None) -> None:
         """Believe these records no more, or none of those that exist; what made them runs again."""
         with _doing("disown records"):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -24,9 +23,8 @@ from ciml.cli.wiring import Place, open_place, project_at
 from ciml.core.changes import Base
 from ciml.core.errors import CimlError
 from ciml.core.event import Event, Rights, rights
-from ciml.core.ids import CommitSha, StageName
+from ciml.core.ids import CommitSha
 from ciml.core.policy import with_base_policy
-from ciml.core.report import Report
 from ciml.core.value import Value
 
 if TYPE_CHECKING:
@@ -138,6 +136,16 @@ class Call:
         from ciml.adapters.github.api import GitHub
 
         return GitHub.of(environ, token=token, repository=self.event.repository)
+
+    @cached_property
+    def subject(self) -> str:
+        """The first line of the head commit's message."""
+        return self.place.repository.commit(self.head).subject if self.head else ""
+
+    @property
+    def require(self) -> Literal["ran", "accepted"]:
+        """What a pull request's required check demands."""
+        return self.project.pipeline.triggers.require
 
     @property
     def head(self) -> CommitSha | None:

@@ -1,0 +1,85 @@
+"""What of a commit must be done: which verdicts stand, which stages need a job, whose champion is scored again."""
+
+from __future__ import annotations
+
+from ciml.app.plan import plan, project_graph
+from ciml.app.standing import stages_of, standing
+from ciml.cli.ci.call import Call
+from ciml.core.errors import CimlError
+from ciml.core.ids import Digest, ModelName, StageName
+from ciml.core.jobs import jobs, needed
+from ciml.core.judged import Judged
+from ciml.core.pipeline import Compare, Model
+from ciml.core.plan import Plan
+from ciml.core.value import Value
+from ciml.core.verdict import Status
+
+
+class Choice(Value, frozen=True, kw_only=True):
+    """What of a commit must be done."""
+
+    planned: Plan
+    settled: dict[ModelName, Judged]
+    """Models for which nothing is left to do but to say so."""
+    needed: tuple[StageName, ...]
+    """Stages whose results somebody waits for, in order."""
+    jobs: dict[str, list[StageName]]
+    """Job -> its stages that may have to run."""
+    rescore: tuple[Model, ...]
+    """Models that are compared with a champion to be scored again."""
+
+
+def choose(call: Call) -> Choice:
+    """What must be done, as every job of a run finds it by itself."""
+    graph = call.prepared.graph
+    models = graph.pipeline.models
+    settled = {name: item for name, item in _standing(call).items() if _closed(item, call)}
+    still = [model for name, model in models.items() if name not in settled]
+    wanted = needed(
+        graph,
+        judged=frozenset().union(*(stages_of(model, graph) for model in still)),
+        of_models=frozenset().union(*(stages_of(model, graph) for model in models.values())),
+        before=_recipes_before(call),
+    )
+    planned = plan(call.project, call.prepared)
+    found = jobs(graph, planned.stages, wanted)
+    return Choice(
+        planned=planned,
+        settled=settled,
+        needed=tuple(name for name in graph.order if name in wanted),
+        jobs=found,
+        rescore=tuple(model for model in still if _is_rescored(model, call)),
+    )
+
+
+def _standing(call: Call) -> dict[ModelName, Judged]:
+    return standing(call.prepared, call.project.store, call.registries)
+
+
+def _closed(item: Judged, call: Call) -> bool:
+    """Whether a verdict that stands has all its consequences; a registration that was cut short has not."""
+    if item.verdict.status is Status.REJECTED or not call.rights.registers or call.registries.uri is None:
+        return True
+    return item.recipe in call.registries.read(item.model.name).recipes
+
+
+def _recipes_before(call: Call) -> dict[StageName, Digest] | None:
+    """The recipes at the base; None where they cannot be told."""
+    base = call.prepared.base
+    if base is None:
+        return None
+    project = call.project
+    try:
+        tree = project.history.commit_tree(base)
+        return project_graph(project, tree, project.documents.pipeline(tree)).recipes
+    except CimlError:
+        return None
+
+
+def _is_rescored(model: Model, call: Call) -> bool:
+    if model.champion.compare is not Compare.RESCORE:
+        return False
+    try:
+        return call.registries.read(model.name).champion is not None
+    except CimlError:
+        return False

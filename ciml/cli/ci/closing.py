@@ -1,0 +1,185 @@
+"""What follows when the results of a run are known: register, promote, tell. No stage runs from here on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ciml.adapters.ci.runner import SUMMARY_LIMIT, Runner
+from ciml.app.perform import Performance
+from ciml.app.register import Registered
+from ciml.app.telling import Became, Story, report_of
+from ciml.cli.aftermath import Aftermath
+from ciml.cli.ci.call import Call
+from ciml.cli.ci.choice import Choice
+from ciml.cli.ci.curves import curves
+from ciml.cli.commands.run import of_failures
+from ciml.cli.registering import Registering
+from ciml.cli.registry import NO_REGISTRY
+from ciml.cli.running import Running, show
+from ciml.core.errors import CimlError, ExitCode, RejectedError
+from ciml.core.event import Kind
+from ciml.core.ids import ModelName
+from ciml.core.judged import Judged
+from ciml.core.lineage import RunTrace
+from ciml.core.report import Report
+from ciml.core.results import Failed
+from ciml.core.verdict import Status
+
+
+class Closing:
+    """Ends a run whose stages have ended.
+
+    Args:
+        call: what the event allows.
+        choice: what of the commit had to be done.
+        running: the run.
+    """
+
+    def __init__(self, call: Call, choice: Choice, running: Running) -> None:
+        self._call = call
+        self._choice = choice
+        self._running = running
+        self.became: dict[ModelName, Became] = {}
+
+    def close(self, made: Performance) -> ExitCode:
+        """Register what passed, tell everybody, and say how it ended.
+
+        Raises:
+            RaceError: a champion moved since a model was judged.
+            CimlError: ledger or registry failed; what is to be told has been told.
+        """
+        call = self._call
+        recorded = self._running.record(made)
+        refusal: CimlError | None = None
+        try:
+            self._register(made, recorded)
+        except CimlError as error:
+            refusal = error
+        show(call.head, made, self._running.registries.versions(made.judged), call.console)
+        code = ExitCode.OK if refusal else self.exit_code(made)
+        self.tell(made, refusal.code if refusal else code, error=refusal.message if refusal else "")
+        if refusal:
+            raise refusal
+        Aftermath(call.place, call.project, self._running.registries, call.invocation, call.console).settle(
+            made, recorded
+        )
+        return code
+
+    # Registration.
+
+    def _register(self, made: Performance, run: RunTrace) -> None:
+        call = self._call
+        if not call.rights.registers:
+            self._look_up(made)
+            return
+        if call.registries.uri is None:
+            call.notices.append(f"Nothing is registered: no registry is named. {NO_REGISTRY}")
+            return
+        registering = Registering(
+            call.place, call.project, call.prepared, call.invocation, call.console, running=self._running
+        )
+        if refusal := registering.may_register():
+            raise refusal
+        for item in made.judged:
+            outcome = registering.known(item.model) or registering.register(item, run, override=None)
+            self.became[item.model.name] = _became(outcome)
+
+    def _look_up(self, made: Performance) -> None:
+        """The versions that the models' recipes have already, where the ledgers can be read."""
+        try:
+            versions = self._running.registries.versions(made.judged)
+        except CimlError as error:
+            self._call.notices.append(f"Whether it is registered cannot be told: {error.message}")
+            return
+        for name, version in versions.items():
+            self.became[ModelName(name)] = Became(version=version, uri=f"models:/{name}/{version}")
+
+    # Telling.
+
+    def tell(self, made: Performance, code: ExitCode, *, error: str = "") -> Report:
+        """The report, which is in the summary, the outputs, the handover and the pull request from now on."""
+        call = self._call
+        report = report_of(
+            Story(
+                event=call.event,
+                rights=call.rights,
+                graph=call.prepared.graph,
+                planned=self._choice.planned,
+                subject=call.subject,
+                results=made.results,
+                judged=made.judged,
+                became=self.became,
+                curves=curves(made, call.project.store),
+                notices=tuple(call.notices),
+                error=error,
+                require=call.require,
+                conclusion="success" if code is ExitCode.OK else "failure",
+            )
+        )
+        publish(call, report, self._outputs(made))
+        return report
+
+    def _outputs(self, made: Performance) -> dict[str, str]:
+        worst = next((status for status in _WORST if any(item.verdict.status is status for item in made.judged)), "")
+        first = next((became for became in self.became.values() if became.version is not None), Became())
+        return {
+            "verdict": str(worst),
+            "changed": str(bool(self._choice.jobs)).lower(),
+            "model-version": str(first.version or ""),
+            "model-uri": first.uri,
+        }
+
+    # How it ended.
+
+    def exit_code(self, made: Performance) -> ExitCode:
+        """What the outcome means for the job: a failure, a rejection that counts here, or nothing wrong."""
+        failed = [result for result in made.results.values() if isinstance(result, Failed)]
+        if failed:
+            return of_failures(failed)
+        call = self._call
+        rejected = any(self._counts(item) for item in made.judged if item.verdict.status is Status.REJECTED)
+        if not rejected:
+            return ExitCode.OK
+        pull_request = call.event.kind in (Kind.PULL_REQUEST, Kind.MERGE_GROUP)
+        red = call.require == "accepted" if pull_request else call.project.pipeline.on_rejection == "fail"
+        return ExitCode.REJECTED if red else ExitCode.OK
+
+    def _counts(self, item: Judged) -> bool:
+        """Whether a rejection is this commit's own: what only stands on top of a rejected one is not at fault."""
+        return not item.recorded or item.recorded_at == self._call.head
+
+
+_WORST = (Status.REJECTED, Status.NOT_JUDGED, Status.UNCHANGED, Status.ACCEPTED)
+
+
+def _became(outcome: Registered | RejectedError | None) -> Became:
+    match outcome:
+        case Registered():
+            return Became(version=outcome.version, created=outcome.created, promoted=outcome.promoted, uri=outcome.uri)
+        case RejectedError():
+            return Became(refusal=outcome.message)
+        case None:
+            return Became()
+
+
+def publish(call: Call, report: Report, outputs: Mapping[str, str]) -> None:
+    """Put a report where people look; what cannot be told costs a warning and nothing else."""
+    from ciml.core import markdown
+
+    Runner(call.invocation.environ).summary(markdown.summary(report, limit=SUMMARY_LIMIT))
+    path = call.handed.write("", "report", report) if call.handed is not None else ""
+    publish_outputs(call, {**outputs, "report": path})
+    if not call.rights.reports or call.forge is None or call.invocation.environ.get("CIML_COMMENT") == "false":
+        return
+    try:
+        notices = call.forge.publish(report)
+    except CimlError as error:
+        notices = (f"the report was not published: {error.message}",)
+    for notice in notices:
+        call.console.warn(notice)
+
+
+def publish_outputs(call: Call, outputs: Mapping[str, str]) -> None:
+    """Set the job's outputs."""
+    for name in Runner(call.invocation.environ).outputs(outputs):
+        call.console.warn(f"the output {name} is too long for the runner, and empty")

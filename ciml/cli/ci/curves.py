@@ -1,0 +1,71 @@
+"""The plots of a run as numbers: GitHub draws them itself, and no picture leaves the repository."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+
+from ciml.app.perform import Performance
+from ciml.app.ports import Store
+from ciml.core.errors import CimlError
+from ciml.core.handover import record_of
+from ciml.core.ids import RepoPath
+from ciml.core.report import Curve
+from ciml.core.results import Output
+
+LARGEST = 8 << 20
+"""Bytes of a plot's file; a larger one is not drawn."""
+
+POINTS = 48
+"""Of one curve."""
+
+_MOST = 6
+"""Curves in one report."""
+
+
+def curves(made: Performance, store: Store) -> tuple[Curve, ...]:
+    """One curve for each CSV among the run's plots that has two columns of numbers."""
+    found = (curve for output in _plots(made) if (curve := _curve(output, store)) is not None)
+    return tuple(curve for curve, _ in zip(found, range(_MOST), strict=False))
+
+
+def _plots(made: Performance) -> Iterator[Output]:
+    stages = made.prepared.graph.pipeline.stages
+    for name, result in made.results.items():
+        record = record_of(result)
+        if record is None or name not in stages:
+            continue
+        inside = {place.inside for place in stages[name].outputs if place.path in stages[name].plots}
+        yield from (output for output in record.outputs if output.path in inside and output.path.endswith(".csv"))
+
+
+def _curve(output: Output, store: Store) -> Curve | None:
+    if output.directory or output.size > LARGEST:
+        return None
+    try:
+        text = store.read(output.digest).decode("utf-8")
+        rows = list(csv.reader(text.splitlines()))
+    except (CimlError, UnicodeDecodeError, csv.Error):
+        return None  # a plot that cannot be drawn is nobody's failure
+    if len(rows) < 3 or len(rows[0]) < 2:
+        return None
+    points = [point for row in rows[1:] if (point := _point(row)) is not None]
+    if len(points) < 2:
+        return None
+    return Curve(path=RepoPath(output.path), x=rows[0][0], y=rows[0][1], points=tuple(_thinned(points)))
+
+
+def _point(row: list[str]) -> tuple[float, float] | None:
+    try:
+        point = float(row[0]), float(row[1])
+    except (ValueError, IndexError):
+        return None
+    return point if all(map(math.isfinite, point)) else None
+
+
+def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most `POINTS` of them, evenly chosen, the first and the last among them."""
+    if len(points) <= POINTS:
+        return points
+    return [points[round(number * (len(points) - 1) / (POINTS - 1))] for number in range(POINTS)]

@@ -1,0 +1,75 @@
+"""`ciml ci plan`: the first job, which says what the others are to do and runs no code of the repository."""
+
+from __future__ import annotations
+
+import json
+
+from ciml.cli.ci.call import Call
+from ciml.cli.ci.choice import Choice, choose
+from ciml.cli.ci.closing import publish_outputs
+from ciml.cli.commands.plan import show
+from ciml.core.batches import batches
+from ciml.core.errors import CimlError, ExitCode
+from ciml.core.handover import HandedPlan
+from ciml.core.ids import ModelName
+
+
+def plan(call: Call) -> ExitCode:
+    """Decide which jobs run, and bring what they will need of the registry."""
+    if not call.rights.runs:
+        return _nothing(call)
+    choice = choose(call)
+    show(choice.planned, call.console)
+    champions = tuple(_bring(call, choice))
+    handed = HandedPlan(
+        head=call.head,
+        base=call.prepared.base,
+        base_reason=call.base.reason,
+        jobs={job: tuple(" ".join(batch) for batch in batches(names)) for job, names in choice.jobs.items()},
+        rescore=champions,
+    )
+    hand_over(call, handed)
+    for notice in call.notices:
+        call.console.warn(notice)
+    return ExitCode.OK
+
+
+def hand_over(call: Call, plan: HandedPlan) -> None:
+    """Leave the plan for the other jobs, and say it in the job's outputs."""
+    path = call.handed.write("", "plan", plan) if call.handed is not None else ""
+    publish_outputs(
+        call,
+        {
+            "changed": str(bool(plan.jobs)).lower(),
+            "stages": json.dumps(plan.jobs, separators=(",", ":")),
+            "rescore": json.dumps(list(plan.rescore)),
+            "deploy": json.dumps(list(plan.deploy)),
+            "plan": path,
+        },
+    )
+
+
+def _nothing(call: Call) -> ExitCode:
+    call.console.line("Nothing to do: the event runs no stage.")
+    hand_over(call, HandedPlan(head=call.event.head, base=None, jobs={}))
+    return ExitCode.OK
+
+
+def _bring(call: Call, choice: Choice) -> list[ModelName]:
+    """The models whose champion's files are handed on, so that a job without a registry can score them again."""
+    found = []
+    for model in choice.rescore:
+        champion = call.registries.read(model.name).champion
+        assert champion is not None, "a model is rescored against its champion"
+        registration = call.registries.read(model.name).versions[champion.version]
+        try:
+            call.registries.fetch(registration)
+        except CimlError as error:
+            if call.rights.registers:
+                raise
+            call.notices.append(f"{model.name} will not be judged: its champion cannot be read here: {error.message}")
+            continue
+        if call.handed is not None:
+            call.handed.export([registration.artifact], call.place.store)
+        found.append(model.name)
+    return found

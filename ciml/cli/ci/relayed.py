@@ -1,0 +1,112 @@
+"""What other jobs handed on, taken in; and what this one hands on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from ciml.adapters.stores.local import LocalStore
+from ciml.app.evidence import LookedUp
+from ciml.app.perform import Means
+from ciml.app.plan import Prepared
+from ciml.app.ports import Executor
+from ciml.app.relay import Relay, RelayedOrders
+from ciml.app.run import Observer
+from ciml.cli.ci.call import Call
+from ciml.core.handover import StageOutcome, record_of
+from ciml.core.ids import Digest, StageName
+from ciml.core.order import WorkOrder
+from ciml.core.plan import Decision
+from ciml.core.results import Failed, Ran, StageResult
+
+
+class Relayed:
+    """The results of other jobs, whose bytes are in the store from now on.
+
+    Args:
+        call: names the folder that they are in.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        call.taken.take_in(call.place.store)
+        self.outcomes = {item.stage: item for item in call.taken.all("results", StageOutcome)}
+        self._rescored = {item.key: item for item in call.taken.all("rescored", StageOutcome)}
+
+    def instead(self, means: Means, *, runs: Iterable[StageName] = (), rescores: bool = False) -> Means:
+        """The means for a job that carries out just some of the stages.
+
+        Args:
+            means: of a job that would run everything.
+            runs: the stages of this job.
+            rescores: champions are scored again in this job.
+        """
+        names = frozenset(runs)
+        store = self._call.project.store
+        executor = means.executor
+
+        def relay() -> Executor:
+            return Relay(self._of_stage, store, executor() if names else None, names)
+
+        return msgspec.structs.replace(
+            means,
+            executor=relay,
+            relayed=lambda graph, real: RelayedOrders(graph, real, names),
+            rescores=executor if rescores else lambda: Relay(self._of_key, store),
+            relayed_rescoring=None if rescores else RelayedOrders,
+            may_lack_champion=not self._call.rights.registers,
+        )
+
+    def _of_stage(self, order: WorkOrder) -> StageOutcome | None:
+        return self.outcomes.get(order.stage)
+
+    def _of_key(self, order: WorkOrder) -> StageOutcome | None:
+        return self._rescored.get(order.key)
+
+
+def anywhere(prepared: Prepared) -> Prepared:
+    """The same without a work tree: nobody will look there for what this job makes."""
+    evidence: LookedUp = prepared.evidence.anywhere()
+    return msgspec.structs.replace(prepared, outputs=None, evidence=evidence)
+
+
+class Seen:
+    """An observer that keeps what it is told, and passes it on."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._keys: dict[StageName, Digest | None] = {}
+        self.outcomes: list[StageOutcome] = []
+
+    def decided(self, name: StageName, decision: Decision) -> None:
+        """A stage's turn has come."""
+        self._keys[name] = decision.key
+        self._observer.decided(name, decision)
+
+    def ended(self, name: StageName, result: StageResult) -> None:
+        """A stage has ended, in whatever way."""
+        self.outcomes.append(outcome(name, self._keys.get(name), result))
+        self._observer.ended(name, result)
+
+
+def outcome(name: StageName, key: Digest | None, result: StageResult) -> StageOutcome:
+    """What is handed on of a stage: where a log lies on this machine is nobody's business."""
+    if isinstance(result, Ran | Failed):
+        result = msgspec.structs.replace(result, log="")
+    return StageOutcome(stage=name, key=key, result=result)
+
+
+def hand_on(call: Call, kind: str, outcomes: Mapping[str, StageOutcome]) -> None:
+    """Leave outcomes for other jobs, with their bytes where the jobs share no store that has them."""
+    if call.handed is None:
+        return
+    stages = call.prepared.graph.pipeline.stages
+    shared = not isinstance(call.project.store, LocalStore)
+    for name, item in outcomes.items():
+        call.handed.write(kind, name, item)
+        record = record_of(item.result)
+        stage = stages[item.stage]
+        published = shared and stage.cache and stage.isolated and not stage.always
+        if record is not None and not published:
+            call.handed.export(record.outputs, call.place.store)

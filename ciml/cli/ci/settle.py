@@ -1,0 +1,77 @@
+"""`ciml ci settle` and `ciml ci` alone: what a commit's results lead to, with other jobs' results or with one's own."""
+
+from __future__ import annotations
+
+import os
+
+from ciml.app.perform import Means, Performance, perform
+from ciml.app.run import Options, Outcome
+from ciml.cli.ci.admission import admit
+from ciml.cli.ci.call import Call
+from ciml.cli.ci.choice import Choice, choose
+from ciml.cli.ci.closing import Closing
+from ciml.cli.ci.relayed import Relayed, anywhere
+from ciml.cli.ci.stage import guarded
+from ciml.cli.console import Live
+from ciml.cli.running import Running
+from ciml.cli.signals import interruptible
+from ciml.core.errors import ExitCode, RaceError
+
+_ROUNDS = 3
+"""How often models are judged when the champion moves in between."""
+
+
+def settle(call: Call) -> ExitCode:
+    """End a run of many jobs: recompute, admit, judge, register, promote, tell. No stage is run."""
+    choice, running = choose(call), _running(call)
+    relayed = Relayed(call)
+    with Live(call.console, 0) as live, interruptible():
+        means = relayed.instead(running.means(live))
+        made = _made(call, choice, means, settling=True)
+        admit(call, made)
+        return Closing(call, choice, running).close(made)
+
+
+def whole(call: Call) -> ExitCode:
+    """Everything that the event allows, in this one job."""
+    choice, running = choose(call), _running(call)
+    stages = call.prepared.graph.pipeline.stages.values()
+    with Live(call.console, len(choice.needed)) as live, interruptible():
+        for attempt in range(1, _ROUNDS + 1):
+            with guarded(call, {secret for stage in stages for secret in stage.secrets}):
+                made = _made(call, choice, running.means(live), settling=False)
+            admit(call, made)
+            try:
+                return Closing(call, choice, running).close(made)
+            except RaceError as error:
+                if attempt == _ROUNDS:
+                    raise
+                call.console.warn(f"{error.message}; it is judged again")
+                call.registries.forget()
+    raise AssertionError("the last round returns or raises")
+
+
+def _made(call: Call, choice: Choice, means: Means, *, settling: bool) -> Performance:
+    """What the commit's stages made and what the gates say of it."""
+    prepared = anywhere(call.prepared) if settling else call.prepared
+    if choice.needed:
+        return perform(call.project, prepared, means, Options(targets=choice.needed, keep_going=settling))
+    return Performance(
+        prepared=prepared,
+        decisions={},
+        outcome=Outcome(results={}, states={}),
+        judged=tuple(choice.settled.values()),
+        seconds=0.0,
+    )
+
+
+def _running(call: Call) -> Running:
+    return Running(
+        call.place,
+        call.project,
+        call.invocation,
+        call.console,
+        jobs=os.cpu_count() or 1,
+        registries=call.registries,
+        event=call.event,
+    )

@@ -1,0 +1,108 @@
+"""`ciml ci stage` and `ciml ci rescore`: the jobs that run the repository's code, and may do nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from ciml.adapters.ci.runner import Guard, Runner
+from ciml.app.perform import Performance, perform
+from ciml.app.plan import wanted_stages
+from ciml.app.run import Options
+from ciml.cli.ci.call import Call
+from ciml.cli.ci.choice import choose
+from ciml.cli.ci.relayed import Relayed, Seen, anywhere, hand_on, outcome
+from ciml.cli.commands.run import of_failures
+from ciml.cli.console import Live
+from ciml.cli.running import Running
+from ciml.cli.signals import interruptible
+from ciml.core.errors import ExitCode, TrustError, UsageError
+from ciml.core.findings import suggestion
+from ciml.core.handover import StageOutcome
+from ciml.core.ids import StageName
+from ciml.core.results import Failed
+
+
+def stage(call: Call) -> ExitCode:
+    """Run the stages that were named, or all that must run, and hand on what they made."""
+    graph = call.prepared.graph
+    named = tuple(StageName(word) for word in call.asked.words)
+    names = named or tuple(name for batch in choose(call).jobs.values() for name in batch)
+    if not names:
+        call.console.line("Nothing to run.")
+        return ExitCode.OK
+    wanted_stages(graph, names)
+    relayed = Relayed(call)
+    with guarded(call, {secret for name in names for secret in graph.pipeline.stages[name].secrets}):
+        running = _running(call)
+        with Live(call.console, len(names)) as live, interruptible():
+            means = relayed.instead(running.means(live), runs=names)
+            options = Options(targets=names, keep_going=True)
+            made = perform(call.project, anywhere(call.prepared), means, options, models={})
+    outcomes: dict[str, StageOutcome] = {name: _outcome(name, made) for name in names}
+    hand_on(call, "results", outcomes)
+    return of_failures([item.result for item in outcomes.values() if isinstance(item.result, Failed)])
+
+
+def _outcome(name: StageName, made: Performance) -> StageOutcome:
+    decision = made.decisions.get(name)
+    return outcome(name, decision.key if decision else None, made.results[name])
+
+
+def rescore(call: Call) -> ExitCode:
+    """Score the champions of the named models again, on this commit's data by its code, and hand the records on."""
+    models = call.project.pipeline.models
+    unknown = next((word for word in call.asked.words if word not in models), None)
+    if unknown is not None:
+        raise UsageError(f"there is no model {unknown!r} in ciml.yaml", hint=suggestion(unknown, models))
+    choice = choose(call)
+    chosen = {model.name: model for model in choice.rescore if not call.asked.words or model.name in call.asked.words}
+    if not chosen:
+        call.console.line("No champion is to be scored again.")
+        return ExitCode.OK
+    relayed = Relayed(call)
+    with guarded(call, {name for item in call.prepared.graph.pipeline.stages.values() for name in item.secrets}):
+        running = _running(call)
+        with Live(call.console, 0) as live, interruptible():
+            means = relayed.instead(running.means(live), rescores=True)
+            seen = Seen(means.rescoring)
+            means = msgspec.structs.replace(means, rescoring=seen)
+            options = Options(targets=choice.needed, keep_going=True)
+            perform(call.project, anywhere(call.prepared), means, options, models=chosen)
+    hand_on(call, "rescored", {str(item.key): item for item in seen.outcomes if item.key})
+    return ExitCode.OK
+
+
+def _running(call: Call) -> Running:
+    return Running(
+        call.place,
+        call.project,
+        call.invocation,
+        call.console,
+        jobs=os.cpu_count() or 1,
+        registries=call.registries,
+        event=call.event,
+    )
+
+
+@contextmanager
+def guarded(call: Call, secrets: Iterable[str]) -> Iterator[None]:
+    """Inside, stages run: their secrets are masked, and what they told the runner behind ciml's back is undone.
+
+    Raises:
+        TrustError: on leaving, where they told it something.
+    """
+    Runner(call.invocation.environ).mask(sorted(secrets))
+    guard = Guard(call.invocation.environ)
+    try:
+        yield
+    finally:
+        grown = guard.undone()
+    if grown:
+        raise TrustError(
+            f"a stage wrote to the runner's files behind ciml's back: {', '.join(grown)}; it was undone",
+            hint="A stage has outputs; it sets no variables, paths or outputs of the job.",
+        )
