@@ -16,10 +16,11 @@ from ciml.core.entries import (
 from ciml.core.entries import encode as encode_entry
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput
-from ciml.core.ledger import Extension, LedgerState, extend, fold
+from ciml.core.ledger import LedgerState, fold
 from ciml.core.lineage import CheckLine, Commit, ModelTrace, RunTrace, StageTrace
 from ciml.core.metrics import Metrics
 from ciml.core.results import Output, Record
+from ciml.core.succession import Extension, extend
 from ciml.core.verdict import Status, Verdict
 
 CHURN = ModelName("churn")

@@ -8,7 +8,8 @@ from ciml.app.ports import Ledger
 from ciml.core.entries import Entry, Genesis, Judgement
 from ciml.core.errors import CimlError, RaceError, RepositoryError, ServiceError, TrustError
 from ciml.core.ids import ModelName
-from ciml.core.ledger import LedgerState, Stale, extend
+from ciml.core.ledger import LedgerState
+from ciml.core.succession import Stale, extend
 from ciml.core.value import Value
 
 _ATTEMPTS = 24

@@ -12,7 +12,7 @@ from ciml.app.ports import Ledger, Registry, Store
 from ciml.core.entries import Adoption, Entry, Judgement, Override, Promotion, Registration
 from ciml.core.errors import CimlError, RaceError, RejectedError, ServiceError, TrustError, UsageError
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath
-from ciml.core.ledger import LedgerState, Stale, extend
+from ciml.core.ledger import LedgerState
 from ciml.core.pipeline import Scalar
 from ciml.core.registration import (
     Answer,
@@ -36,6 +36,7 @@ from ciml.core.registration import (
 )
 from ciml.core.registry import NewVersion, Row, TrackedRun, checked_alias
 from ciml.core.results import Output
+from ciml.core.succession import Stale, extend
 from ciml.core.value import Value
 from ciml.core.verdict import Status, Verdict
 
@@ -339,12 +340,9 @@ class _Registering:
 
     def _notes(self, version: int) -> tuple[str, ...]:
         record = self._state.versions[version]
-        notes = []
         if record.artifact.digest != self._proposal.artifact.digest:
-            notes.append(
-                f"this recipe made other bytes than version {version} has, so a stage is not deterministic; "
-                f"version {version} stands, and these bytes are not registered"
-            )
-        elif record.recipe != self._proposal.recipe:
-            notes.append(f"the bytes are those of version {version}, which was made from {(record.commit or '')[:12]}")
-        return tuple(notes)
+            told = f"this recipe made other bytes than version {version} has, so a stage is not deterministic"
+            return (f"{told}; version {version} stands, and these bytes are not registered",)
+        if record.recipe != self._proposal.recipe:
+            return (f"the bytes are those of version {version}, which was made from {(record.commit or '')[:12]}",)
+        return ()

@@ -145,7 +145,7 @@ class Override(_Entry, frozen=True, kw_only=True, tag="override"):
 
 
 class Deployment(_Entry, frozen=True, kw_only=True, tag="deployment"):
-    """A version serves in an environment."""
+    """A version serves in an environment; with `overridden`, `reason` says why all the same."""
 
     environment: str
     version: int
@@ -153,9 +153,27 @@ class Deployment(_Entry, frozen=True, kw_only=True, tag="deployment"):
     ref: str = ""
     """The release tag, where one asked for it."""
     receipt: Digest | None = None
+    """SHA-256 of the receipt: what was done, by whom it was found to be done."""
+    tag: GitOid | None = None
+    """What the tag's ref named: the tag object itself where there is one."""
+    overridden: str = ""
+    """What spoke against it and was overridden by a person."""
 
 
-Entry = Genesis | Judgement | Registration | Adoption | Promotion | Rollback | Override | Deployment
+class FailedDeployment(_Entry, frozen=True, kw_only=True, tag="failed-deployment"):
+    """A version did not come to serve in an environment; `reason` says why."""
+
+    environment: str
+    version: int
+    artifact: Digest
+    ref: str = ""
+    receipt: Digest | None = None
+    tag: GitOid | None = None
+    restored: bool = False
+    """What served before serves again, and was seen to; else nobody knows what serves."""
+
+
+Entry = Genesis | Judgement | Registration | Adoption | Promotion | Rollback | Override | Deployment | FailedDeployment
 
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)

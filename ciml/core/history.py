@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
-from ciml.core.entries import Adoption, Deployment, Entry, Judgement, Override, Promotion, Registration, Rollback
+from ciml.core.entries import (
+    Adoption,
+    Deployment,
+    Entry,
+    FailedDeployment,
+    Judgement,
+    Override,
+    Promotion,
+    Registration,
+    Rollback,
+)
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName
 from ciml.core.ledger import LedgerState
 from ciml.core.lineage import Commit, ModelTrace, RunTrace
@@ -126,6 +136,7 @@ class Happening(StrEnum):
     ROLLED_BACK = "rolled-back"
     OVERRIDDEN = "overridden"
     DEPLOYED = "deployed"
+    NOT_DEPLOYED = "not-deployed"
     RAN = "ran"
 
 
@@ -190,6 +201,8 @@ def _event(state: LedgerState, entry: Entry) -> LogEvent | None:
             what, verdict = Happening.OVERRIDDEN, str(entry.outcome)
         case Deployment():
             what, version, environment = Happening.DEPLOYED, entry.version, entry.environment
+        case FailedDeployment():
+            what, version, environment = Happening.NOT_DEPLOYED, entry.version, entry.environment
         case _:
             return None
     return LogEvent(

@@ -1,8 +1,6 @@
-"""The append-only history of one model: what it adds up to, and what may come next.
+"""The append-only history of one model and what it adds up to, as a pure function of its entries.
 
-The ledger is a chain of entries whose last link moves by compare-and-swap: an entry is decided
-against one state and is appended to that state or not at all. So everything here is a pure
-function of the entries.
+What may come next is in `ciml.core.succession`.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from ciml.core.entries import (
     Adoption,
     Deployment,
     Entry,
+    FailedDeployment,
     Genesis,
     Head,
     Judgement,
@@ -25,7 +24,6 @@ from ciml.core.entries import (
     Rollback,
     decode,
     digest_of,
-    encode,
 )
 from ciml.core.errors import IntegrityError, RepositoryError
 from ciml.core.ids import Digest, ModelName
@@ -79,6 +77,8 @@ class LedgerState(Value, frozen=True, kw_only=True):
     rights: dict[int, Right] = {}
     deployments: dict[str, Deployment] = {}
     """Environment -> what serves there."""
+    unsettled: dict[str, FailedDeployment] = {}
+    """Environment -> the deployment that failed last and left nobody knows what serving."""
 
     @property
     def champion_identity(self) -> Digest | None:
@@ -108,18 +108,6 @@ class LedgerState(Value, frozen=True, kw_only=True):
         """The version that was champion before today's, None where there was no other."""
         now = self.champion.version if self.champion else None
         return next((version for version in reversed(self.champions) if version != now), None)
-
-
-class AlreadyThere(Value, frozen=True, kw_only=True):
-    """Nothing to write: the ledger says it already."""
-
-    entry: Entry
-
-
-class Stale(Value, frozen=True, kw_only=True):
-    """Decided against a state that is no more; read the ledger and decide again."""
-
-    reason: str
 
 
 def fold(model: ModelName, raw: Sequence[bytes], *, tip: str | None = None, pinned: Head | None = None) -> LedgerState:
@@ -155,10 +143,10 @@ def fold(model: ModelName, raw: Sequence[bytes], *, tip: str | None = None, pinn
             hint="Somebody rewrote the ledger's branch. Restore it from a clone that has the old one.",
         )
     state = LedgerState(model=model, tip=tip)
-    return _add(state, zip(entries, digests, strict=True))
+    return add(state, zip(entries, digests, strict=True))
 
 
-def _add(state: LedgerState, linked: Iterable[tuple[Entry, Digest]]) -> LedgerState:
+def add(state: LedgerState, linked: Iterable[tuple[Entry, Digest]]) -> LedgerState:
     """The state after these entries, which follow its head."""
     building = _Building(state)
     for entry, digest in linked:
@@ -173,8 +161,9 @@ class _Building:
         self._fields = msgspec.structs.asdict(state)
         self._entries = list(state.entries)
         self._champions = list(state.champions)
-        for name in ("versions", "identities", "recipes", "bytes", "verdicts", "overridden", "rights", "deployments"):
-            self._fields[name] = dict(self._fields[name])
+        for name, value in self._fields.items():
+            if isinstance(value, dict):
+                self._fields[name] = dict(value)
 
     def state(self) -> LedgerState:
         return LedgerState(**{**self._fields, "entries": tuple(self._entries), "champions": tuple(self._champions)})
@@ -201,6 +190,9 @@ class _Building:
             case Deployment():
                 self._known(entry.version, entry)
                 fields["deployments"][entry.environment] = entry
+                fields["unsettled"].pop(entry.environment, None)
+            case FailedDeployment():
+                self._fail(entry)
             case _:
                 assert_never(entry)
 
@@ -244,107 +236,16 @@ class _Building:
             since=entry.at,
         )
 
+    def _fail(self, entry: FailedDeployment) -> None:
+        self._known(entry.version, entry)
+        if entry.restored:
+            self._fields["unsettled"].pop(entry.environment, None)
+        else:
+            self._fields["unsettled"][entry.environment] = entry
+
     def _known(self, version: int, entry: Entry) -> None:
         if version not in self._fields["versions"]:
             raise IntegrityError(
                 f"ledger of {self._fields['model']}: entry {entry.seq} speaks of version {version}, "
                 "which was never registered"
             )
-
-
-def next_entry(state: LedgerState, wanted: Entry) -> Entry | AlreadyThere | Stale:
-    """`wanted` as the next link of the chain, or why it is not written.
-
-    A registration, an adoption and a promotion name the champion that they were judged against;
-    where another one has come, they are stale.
-    """
-    if decided := _decided(state, wanted):
-        return decided
-    head = state.head
-    return msgspec.structs.replace(wanted, seq=head.seq + 1 if head else 1, prev=head.digest if head else None)
-
-
-def _decided(state: LedgerState, wanted: Entry) -> AlreadyThere | Stale | None:
-    match wanted:
-        case Genesis():
-            return AlreadyThere(entry=state.entries[0]) if state.entries else None
-        case Judgement():
-            found = state.verdicts.get(wanted.key)
-            return AlreadyThere(entry=found) if found else None
-        case Override():
-            overridden = state.overridden.get(wanted.verdict)
-            return AlreadyThere(entry=overridden) if overridden else None
-        case Registration():
-            return _registration(state, wanted)
-        case Adoption():
-            return _of_recipe(state, wanted.recipe) or _moved(state, wanted.champion)
-        case Promotion():
-            return _promotion(state, wanted)
-        case Rollback():
-            return _moved(state, wanted.champion)
-        case Deployment():
-            serving = state.deployments.get(wanted.environment)
-            same = serving is not None and (serving.version, serving.ref) == (wanted.version, wanted.ref)
-            return AlreadyThere(entry=serving) if serving is not None and same else None
-    assert_never(wanted)
-
-
-def _registration(state: LedgerState, wanted: Registration) -> AlreadyThere | Stale | None:
-    if there := _of_recipe(state, wanted.recipe):
-        return there
-    if wanted.artifact.digest in state.bytes:
-        return Stale(reason=f"version {state.bytes[wanted.artifact.digest]} was registered with the same bytes")
-    if wanted.version in state.versions:
-        return Stale(reason=f"version {wanted.version} was registered for another recipe")
-    return _moved(state, wanted.champion)
-
-
-def _promotion(state: LedgerState, wanted: Promotion) -> AlreadyThere | Stale | None:
-    if state.champion and state.champion.version == wanted.version:
-        return AlreadyThere(entry=state.moves[-1])
-    if wanted.version not in state.versions:
-        return Stale(reason=f"version {wanted.version} is not registered")
-    if moved := _moved(state, wanted.champion):
-        return moved
-    if not wanted.by_hand and not state.may_promote(wanted.version):
-        return Stale(reason=f"version {wanted.version} has no right to be promoted any more")
-    return None
-
-
-def _of_recipe(state: LedgerState, recipe: Digest) -> AlreadyThere | None:
-    version = state.recipes.get(recipe)
-    return AlreadyThere(entry=state.versions[version]) if version is not None else None
-
-
-def _moved(state: LedgerState, judged: Digest | None) -> Stale | None:
-    if judged == state.champion_identity:
-        return None
-    now = f"version {state.champion.version}" if state.champion else "none"
-    return Stale(reason=f"the champion of {state.model} moved: it is {now} now")
-
-
-class Extension(Value, frozen=True, kw_only=True):
-    """Entries that may be appended to the state that they were decided against, all or none."""
-
-    entries: tuple[bytes, ...]
-    state: LedgerState
-    """What the ledger will say then."""
-
-
-def extend(state: LedgerState, wanted: Iterable[Entry]) -> Extension | Stale:
-    """The links for all that is wanted; what is there already is left out.
-
-    Each is decided against the state that the ones before it lead to.
-    """
-    raw: list[bytes] = []
-    for each in wanted:
-        match next_entry(state, each):
-            case AlreadyThere():
-                continue
-            case Stale() as stale:
-                return stale
-            case entry:
-                data = encode(entry)
-                raw.append(data)
-                state = _add(state, [(entry, digest_of(data))])
-    return Extension(entries=tuple(raw), state=state)

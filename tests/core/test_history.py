@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 
 from ciml.core.history import Happening, history, log
-from ciml.core.ledger import Extension, extend
+from ciml.core.succession import Extension, extend
 from tests.story import DEEPER, FIRST, RUNS, TWIN, WORDS, adopted, d, ledger, run
 
 COMMITS = (WORDS, TWIN, DEEPER, FIRST)

@@ -21,8 +21,9 @@ from ciml.core.entries import (
 )
 from ciml.core.errors import CimlError, IntegrityError, RepositoryError
 from ciml.core.ids import Digest, ModelName, RepoPath
-from ciml.core.ledger import AlreadyThere, Extension, LedgerState, Stale, extend, fold, next_entry
+from ciml.core.ledger import LedgerState, fold
 from ciml.core.results import Output
+from ciml.core.succession import AlreadyThere, Extension, Stale, extend, next_entry
 from ciml.core.verdict import Finding, Status, Verdict
 
 CHURN = ModelName("churn")

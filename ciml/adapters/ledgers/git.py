@@ -21,7 +21,7 @@ from datetime import datetime
 import msgspec
 
 from ciml.adapters.git.command import Answer, Git
-from ciml.core.entries import Adoption, Deployment, Promotion, Registration, Rollback, decode
+from ciml.core.entries import Adoption, Deployment, FailedDeployment, Promotion, Registration, Rollback, decode
 from ciml.core.errors import IntegrityError, ServiceError, TrustError
 from ciml.core.ids import ModelName
 from ciml.core.ledger import LedgerState, fold
@@ -254,7 +254,7 @@ def _path(number: int) -> str:
 def _message(entry: object, number: int) -> str:
     kind = type(entry).__name__.lower()
     match entry:
-        case Registration() | Adoption() | Promotion() | Rollback() | Deployment():
+        case Registration() | Adoption() | Promotion() | Rollback() | Deployment() | FailedDeployment():
             about = f"version {entry.version}"
         case _:
             about = f"entry {number}"

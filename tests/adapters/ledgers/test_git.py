@@ -16,8 +16,9 @@ from ciml.core.entries import Entry, Genesis, Judgement, Promotion, Registration
 from ciml.core.errors import IntegrityError, ServiceError, TrustError
 from ciml.core.gate import not_judged
 from ciml.core.ids import CommitSha, ModelName, RepoPath
-from ciml.core.ledger import Extension, LedgerState, Stale, extend
+from ciml.core.ledger import LedgerState
 from ciml.core.results import Output
+from ciml.core.succession import Extension, Stale, extend
 from tests.repobuilder import Files, RepoBuilder
 
 CHURN = ModelName("churn")
