@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ciml.core.results import Miss
 from ciml.core.tree import TreeEntry
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ciml.core.lineage import Commit, RunTrace
     from ciml.core.order import WorkOrder
     from ciml.core.registry import NewVersion, Row, TrackedRun
+    from ciml.core.report import Report
     from ciml.core.results import Output, Record, StageResult
 
 __all__ = ["Executor", "Miss", "Store", "Tree", "TreeEntry"]
@@ -225,6 +226,54 @@ class Registry(Protocol):
 
     def log(self, run: TrackedRun) -> str:
         """The id of a run that shows this outcome, without a version; one for each key."""
+        ...
+
+
+class Forge(Protocol):
+    """The service that hosts the repository: its runs, pull requests and deployments, and where people read reports.
+
+    All but `publish` raise ServiceError where it refuses or cannot be reached.
+    """
+
+    def last_success(self, workflow: str, branch: str) -> CommitSha | None:
+        """The commit of the last push to a branch whose run succeeded; the workflow by file, path or `workflow_ref`."""
+        ...
+
+    def run_state(
+        self, commit: CommitSha, workflow: str, branch: str
+    ) -> Literal["none", "running", "success", "failure"]:
+        """What became of a commit's own runs on a branch; a run for a tag or a pull request is not one of them."""
+        ...
+
+    def merged_pull_requests(self, commit: CommitSha) -> tuple[int, ...]:
+        """The merged pull requests of the repository's own branches that brought a commit in."""
+        ...
+
+    def head_of(self, number: int) -> CommitSha | None:
+        """The commit at the head of a pull request now, None where there is no such pull request."""
+        ...
+
+    def publish(self, report: Report) -> tuple[str, ...]:
+        """Tell people of a run; what could not be told, one sentence each, with the permission that lacks."""
+        ...
+
+    def open_deployment(self, *, ref: str, environment: str, description: str, key: str) -> int:
+        """The id of the deployment with this key: one that is there, else a new one."""
+        ...
+
+    def deployment_status(
+        self,
+        deployment: int,
+        state: Literal["in_progress", "success", "failure", "inactive"],
+        *,
+        description: str = "",
+        url: str = "",
+    ) -> None:
+        """Say how a deployment stands."""
+        ...
+
+    def create_pull_request(self, *, branch: str, base: str, title: str, body: str) -> str:
+        """The page of the open pull request from one of our branches: it is opened, or brought up to date."""
         ...
 
 

@@ -90,6 +90,8 @@ class Report(Value, frozen=True, kw_only=True):
     event: Event
     head: CommitSha | None
     base: CommitSha | None
+    folder: RepoPath = RepoPath("")
+    """Where ciml.yaml lies: "" is the root. Each pipeline of a repository has a comment of its own."""
     subject: str = ""
     """The head commit's first line."""
     conclusion: Literal["success", "failure", "action-required"] = "success"

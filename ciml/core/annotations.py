@@ -1,0 +1,78 @@
+"""What is told at a line of ciml.yaml: the stages that failed there, the models that did not pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+
+from ciml.core.lineage import CheckLine
+from ciml.core.markdown_text import plain, visible
+from ciml.core.report import ModelReport, Report, StageLine
+from ciml.core.value import Value
+from ciml.core.verdict import shown
+
+Level = Literal["notice", "warning", "failure"]
+
+_TITLE = 255
+_MESSAGE = 4_000
+"""Characters. GitHub takes 64 KB in a check run, but shows 4,096 of those that a log brings."""
+_TAIL = 20
+"""Lines of a failed stage's log."""
+
+
+class Annotation(Value, frozen=True, kw_only=True):
+    """One remark at one line of a file of the repository. Its text is not Markdown."""
+
+    path: str
+    line: int
+    """From 1."""
+    level: Level
+    title: str
+    message: str
+
+    def masked(self, mask: Callable[[str], str]) -> Annotation:
+        """The same without secrets."""
+        return msgspec.structs.replace(self, title=mask(self.title), message=mask(self.message))
+
+
+def annotated(report: Report) -> tuple[Annotation, ...]:
+    """All remarks of a report: failures first, then by line."""
+    path = "/".join(part for part in (visible(report.folder), "ciml.yaml") if part)
+    found = [*_of_stages(report, path), *_of_models(report, path)]
+    return tuple(sorted(found, key=lambda remark: (remark.level != "failure", remark.line)))
+
+
+def _of_stages(report: Report, path: str) -> Iterator[Annotation]:
+    for stage in report.stages:
+        if stage.result == "failed" and stage.line:
+            title = plain(f"stage {stage.name} failed", _TITLE)
+            yield Annotation(path=path, line=stage.line, level="failure", title=title, message=_failure(stage))
+
+
+def _failure(stage: StageLine) -> str:
+    tail = [visible(line) for line in stage.tail.splitlines()[-_TAIL:]]
+    return "\n".join((plain(stage.reason) or "it failed", *tail))[:_MESSAGE]
+
+
+def _of_models(report: Report, path: str) -> Iterator[Annotation]:
+    level: Level = "warning" if report.conclusion == "success" else "failure"
+    for model in report.models:
+        if model.line and model.verdict in ("rejected", "not-judged"):
+            title = plain(f"{model.name}: {_VERDICTS[model.verdict]}", _TITLE)
+            yield Annotation(path=path, line=model.line, level=level, title=title, message=_rejection(model))
+
+
+_VERDICTS = {"rejected": "rejected", "not-judged": "the gate could not be evaluated"}
+
+
+def _rejection(model: ModelReport) -> str:
+    failed = [_check(check) for check in model.checks if not check.passed]
+    return "\n".join((plain(model.reason) or "no reason is known", *failed))[:_MESSAGE]
+
+
+def _check(check: CheckLine) -> str:
+    sides = " and ".join(plain(shown(side)) for side in (check.left, check.right) if side is not None)
+    because = plain(check.detail) or (f"with {sides}" if sides else "")
+    return f"✗ {plain(check.check)}" + (f": {because}" if because else "")
