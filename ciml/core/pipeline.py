@@ -189,6 +189,17 @@ class DeployTarget(Value, frozen=True, kw_only=True):
     lambda_function: str | None = None
     sagemaker_endpoint: str | None = None
     smoke: str | None = None
+    timeout_s: float = 3600.0
+    """Of the deployment, and again of the smoke test."""
+
+
+class Release(Value, frozen=True, kw_only=True):
+    """What `triggers.release` says."""
+
+    tags: tuple[str, ...] = ()
+    """Patterns of tags; empty when not said."""
+    wait_s: float = 0.0
+    """How long a tag waits for its commit's own run."""
 
 
 class Model(Value, frozen=True, kw_only=True):
@@ -212,12 +223,15 @@ class Pipeline(Value, frozen=True, kw_only=True):
     environment: Environment | None = None
     params: dict[str, ParamValue] = {}
     """All declared parameters and all leaves of params files, with the values in force."""
+    policy_params: dict[str, ParamValue] | None = None
+    """What gates read instead of `params`, where they are the base's and the stages another's; None: `params`."""
     params_files: tuple[RepoPath, ...] = ()
     store: str | None = None
     registry: str | None = None
     ledger: str | None = None
     reuse: Literal["none", "pull-request"] = "none"
     signers: RepoPath | None = None
+    release: Release = Release()
     alerts: tuple[Literal["rejected", "failed", "deploy-failed"], ...] = ("rejected", "failed", "deploy-failed")
     on_rejection: Literal["fail", "pass"] = "fail"
     link: Literal["copy", "hard"] = "copy"

@@ -137,6 +137,15 @@ def merge_base(clone: Clone, one: CommitSha, other: CommitSha) -> Base:
         step *= 2
 
 
+def reaches(clone: Clone, tip: CommitSha, commit: CommitSha) -> bool:
+    """Whether `tip` is `commit` or comes after it, as far as a clone deepened within bounds can tell."""
+    if tip == commit:
+        return True
+    if any(base(clone, either).commit is None for either in (tip, commit)):
+        return False
+    return merge_base(clone, commit, tip).commit == commit
+
+
 def _fetch(clone: Clone, flags: list[str], commits: list[CommitSha]) -> str | None:
     """Why commits could not be fetched from origin; None when they were. Moves no ref."""
     quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--upload-pack=git-upload-pack")

@@ -237,6 +237,10 @@ class Repository:
         """Whether `of` is `commit` or comes after it."""
         return history.is_ancestor(self.git, commit, of)
 
+    def reaches(self, tip: CommitSha, commit: CommitSha) -> bool:
+        """Whether `tip` is `commit` or comes after it; both are fetched for that, within bounds."""
+        return history.reaches(self, tip, commit)
+
     def log(self, head: CommitSha, limit: int, *, paths: tuple[RepoPath, ...] = ()) -> list[Commit]:
         """The last commits up to `head`, the youngest first; those that touch `paths` where some are given."""
         shas = history.log(self.git, head, limit, paths)
@@ -279,6 +283,22 @@ class Repository:
             elif name == "HEAD" and _FULL.fullmatch(left):
                 tip = CommitSha(left)
         return branch, tip
+
+    def remote_head(self, branch: str, remote: str = "origin") -> CommitSha | None:
+        """Where a branch of the remote is now, asked of the remote itself; None where it has no such branch.
+
+        Raises:
+            ServiceError: it cannot be reached.
+        """
+        name = f"refs/heads/{branch}"
+        answer = self.git.ask("ls-remote", remote, name, timeout_s=_NETWORK_S)
+        if answer.code:
+            raise ServiceError(
+                f"{self.remote_url(remote) or remote} does not say where {branch} is: "
+                f"{without_secrets(answer.error.strip())}"
+            )
+        told = (line.partition("\t") for line in decoded(answer.out).splitlines())
+        return next((CommitSha(sha) for sha, _, ref in told if ref == name and _FULL.fullmatch(sha)), None)
 
     def identity(self) -> str:
         """Who commits here, by Git's configuration; "unknown" where it does not say."""

@@ -12,7 +12,7 @@ import msgspec
 
 from ciml.adapters.ci.detect import detect
 from ciml.adapters.handover import Handover
-from ciml.app.base import base_of
+from ciml.app.base import base_of, policy_of
 from ciml.app.plan import Prepared, prepare
 from ciml.app.project import Project
 from ciml.cli.console import Console
@@ -22,7 +22,7 @@ from ciml.cli.storing import open_store
 from ciml.cli.wiring import Place, open_place, project_at
 from ciml.core.changes import Base
 from ciml.core.errors import CimlError
-from ciml.core.event import Event, Rights, rights
+from ciml.core.event import Event, Rights, notices, rights
 from ciml.core.ids import CommitSha
 from ciml.core.policy import with_base_policy
 from ciml.core.value import Value
@@ -66,7 +66,7 @@ class Call:
         self.event = event
         self.rights = allowed
         self.console = Console(invocation)
-        self.notices: list[str] = []
+        self.notices: list[str] = [*notices(event)]
         """What the report says besides."""
 
     @cached_property
@@ -96,7 +96,7 @@ class Call:
         return msgspec.structs.replace(project, store=store)
 
     def _under_base_policy(self, project: Project) -> Project:
-        base = self.base.commit
+        base = policy_of(self.event, self.place.repository).commit
         before = None
         if base is not None:
             try:
@@ -161,8 +161,8 @@ def open_call(invocation: Invocation, asked: Asked) -> Iterator[Call]:
         TrustError: the event may not run the code that is checked out.
         ConfigurationError: the event's payload cannot be read.
     """
-    event = detect(invocation.environ, event=asked.event, base=asked.base, head=asked.head)
     with open_place(invocation) as place:
+        event = detect(invocation.environ, place.repository, event=asked.event, base=asked.base, head=asked.head)
         allowed = rights(event, checked_out=place.repository.head())
         if allowed.refusal is not None:
             raise allowed.refusal
