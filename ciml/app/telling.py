@@ -10,7 +10,7 @@ from ciml.core.handover import told
 from ciml.core.ids import ModelName, StageName
 from ciml.core.judged import Judged
 from ciml.core.lineage import CheckLine
-from ciml.core.plan import Graph, Plan, PlannedStage
+from ciml.core.plan import Decision, Graph, Plan, PlannedStage
 from ciml.core.report import Curve, DeploymentLine, MetricRow, ModelReport, Report, StageLine
 from ciml.core.results import Failed, Ran, Restored, Skipped, StageResult
 from ciml.core.value import Value
@@ -39,6 +39,8 @@ class Story(Value, frozen=True, kw_only=True):
     planned: Plan
     subject: str
     results: Mapping[StageName, StageResult] = {}
+    decisions: Mapping[StageName, Decision] = {}
+    """What was decided when a stage's turn came; a plan could say `maybe`."""
     judged: tuple[Judged, ...] = ()
     became: Mapping[ModelName, Became] = {}
     curves: tuple[Curve, ...] = ()
@@ -84,10 +86,11 @@ def _stage(planned: PlannedStage, story: Story) -> StageLine:
             seconds = result.record.seconds
         case Failed():
             seconds = result.seconds
+    decided = story.decisions.get(planned.name, planned)
     return StageLine(
         name=planned.name,
-        action=planned.action,
-        reason=result.reason if isinstance(result, Failed) else planned.reason,
+        action=decided.action,
+        reason=result.reason if isinstance(result, Failed) else decided.reason,
         result=told(result) if result is not None else "",
         seconds=seconds,
         line=story.graph.pipeline.stages[planned.name].line,

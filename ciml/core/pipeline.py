@@ -232,6 +232,8 @@ class Pipeline(Value, frozen=True, kw_only=True):
     reuse: Literal["none", "pull-request"] = "none"
     signers: RepoPath | None = None
     release: Release = Release()
+    require: Literal["ran", "accepted"] = "ran"
+    """What a pull request's required check demands."""
     alerts: tuple[Literal["rejected", "failed", "deploy-failed"], ...] = ("rejected", "failed", "deploy-failed")
     on_rejection: Literal["fail", "pass"] = "fail"
     link: Literal["copy", "hard"] = "copy"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ciml.adapters.ci.detect import detect
+from ciml.adapters.git.credentials import with_token
 from ciml.adapters.handover import Handover
 from ciml.app.base import base_of, policy_of
 from ciml.app.plan import Prepared, prepare
@@ -21,9 +22,10 @@ from ciml.cli.registry import Registries
 from ciml.cli.storing import open_store
 from ciml.cli.wiring import Place, open_place, project_at
 from ciml.core.changes import Base
-from ciml.core.errors import CimlError
-from ciml.core.event import Event, Rights, notices, rights
+from ciml.core.errors import CimlError, ConfigurationError
+from ciml.core.event import Event, Kind, Rights, notices, rights
 from ciml.core.ids import CommitSha
+from ciml.core.pipeline import Pipeline
 from ciml.core.policy import with_base_policy
 from ciml.core.value import Value
 
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from ciml.app.ports import Forge
 
 TOKEN = "CIML_TOKEN"
+"""Variable with the job's token: for the forge's API, and for Git where it asks the forge."""
+
+_SERVER = "https://github.com"
 
 
 class Asked(Value, frozen=True, kw_only=True):
@@ -66,7 +71,7 @@ class Call:
         self.event = event
         self.rights = allowed
         self.console = Console(invocation)
-        self.notices: list[str] = [*notices(event)]
+        self.notices = [*notices(event)]
         """What the report says besides."""
 
     @cached_property
@@ -81,31 +86,44 @@ class Call:
 
     @cached_property
     def project(self) -> Project:
-        """The commit's pipeline, with the base's policy where the head's does not count."""
+        """The commit's pipeline under the policy that counts, with the store that the event may use."""
         params = {**self.event.inputs, **self.asked.params} if self.rights.head_policy else self.asked.params
         project = project_at(self.place, self.invocation, params)
-        if not self.rights.head_policy:
-            project = self._under_base_policy(project)
+        pipeline = project.pipeline if self.rights.head_policy else self._under_base_policy(project)
+        for warning in pipeline.warnings:
+            self.console.warn(warning)
         store = open_store(
             self.place,
-            project.pipeline,
+            pipeline,
             self.invocation.environ,
             space=self.rights.space,
-            reads=self.rights.reads,
+            reads=self._reads(pipeline),
         )
-        return msgspec.structs.replace(project, store=store)
+        return msgspec.structs.replace(project, pipeline=pipeline, store=store)
 
-    def _under_base_policy(self, project: Project) -> Project:
-        base = policy_of(self.event, self.place.repository).commit
+    def _reads(self, pipeline: Pipeline) -> tuple[str, ...]:
+        """The spaces whose records are believed; of merged pull requests too, where the policy says so."""
+        if pipeline.reuse == "none" or self.forge is None or self.head_commit is None:
+            return self.rights.reads
+        try:
+            merged = self.forge.merged_pull_requests(self.head_commit)
+        except CimlError:
+            return self.rights.reads  # it costs time and nothing else
+        return rights(self.event, reuse=pipeline.reuse, merged=merged, checked_out=self.head_commit).reads
+
+    def _under_base_policy(self, project: Project) -> Pipeline:
+        found = policy_of(self.event, self.place.repository)
         before = None
-        if base is not None:
+        if found.commit is None:
+            self.notices.append(f"The policy that counts cannot be found: {found.reason}.")
+        else:
             try:
-                before = project.documents.pipeline(project.history.commit_tree(base))
-            except CimlError as error:
-                self.notices.append(f"The base's ciml.yaml cannot be read, so nothing is judged by it: {error.message}")
+                before = project.documents.pipeline(project.history.commit_tree(found.commit))
+            except ConfigurationError as error:
+                self.notices.append(f"The base has no policy that can be read: {error.message}")
         pipeline, told = with_base_policy(project.pipeline, before)
         self.notices += told
-        return msgspec.structs.replace(project, pipeline=pipeline)
+        return pipeline
 
     @cached_property
     def base(self) -> Base:
@@ -115,16 +133,18 @@ class Call:
     @cached_property
     def prepared(self) -> Prepared:
         """The graph of the head, and what differs from the base."""
-        base = self.base
-        project = self.project
-        if base.commit is None:
-            return prepare(msgspec.structs.replace(project, last_commit=None), unknown=base.reason)
-        return prepare(project, base=base.commit)
+        return prepare(self.project, base=self.base.commit, unknown=self.base.reason)
 
     @cached_property
     def registries(self) -> Registries:
         """Registry and ledgers; where no registry is named the ledgers are read all the same."""
-        return Registries(self.place, self.project.pipeline, self.invocation.environ, in_ci=True)
+        pushed = self.rights.registers and self.event.kind is not Kind.LOCAL
+        return Registries(self.place, self.project.pipeline, self.invocation.environ, in_ci=True, of_push=pushed)
+
+    @property
+    def may_lack_champion(self) -> bool:
+        """Whether a champion that cannot be read here is no failure: nobody registers here anyhow."""
+        return not self.rights.registers or self.registries.uri is None
 
     @cached_property
     def forge(self) -> Forge | None:
@@ -133,24 +153,29 @@ class Call:
         token = environ.get(TOKEN, "")
         if not token or not self.event.repository:
             return None
-        from ciml.adapters.github.api import GitHub
+        from ciml.adapters.github.forge import GitHub
 
-        return GitHub.of(environ, token=token, repository=self.event.repository)
+        return GitHub(
+            self.event.repository,
+            token,
+            url=environ.get("GITHUB_API_URL") or "https://api.github.com",
+            comment=environ.get("CIML_COMMENT", "true") != "false",
+        )
 
     @cached_property
     def subject(self) -> str:
         """The first line of the head commit's message."""
-        return self.place.repository.commit(self.head).subject if self.head else ""
+        return self.place.repository.commit(self.head_commit).subject if self.head_commit else ""
 
     @property
     def require(self) -> Literal["ran", "accepted"]:
         """What a pull request's required check demands."""
-        return self.project.pipeline.triggers.require
+        return self.project.pipeline.require
 
-    @property
-    def head(self) -> CommitSha | None:
+    @cached_property
+    def head_commit(self) -> CommitSha | None:
         """The commit that is checked out."""
-        return self.project.tree.commit
+        return self.place.repository.head()
 
 
 @contextmanager
@@ -161,8 +186,11 @@ def open_call(invocation: Invocation, asked: Asked) -> Iterator[Call]:
         TrustError: the event may not run the code that is checked out.
         ConfigurationError: the event's payload cannot be read.
     """
+    environ = invocation.environ
+    seen = with_token(environ, server=environ.get("GITHUB_SERVER_URL") or _SERVER, token=environ.get(TOKEN, ""))
+    invocation = msgspec.structs.replace(invocation, environ=seen)
     with open_place(invocation) as place:
-        event = detect(invocation.environ, place.repository, event=asked.event, base=asked.base, head=asked.head)
+        event = detect(environ, place.repository, event=asked.event, base=asked.base, head=asked.head)
         allowed = rights(event, checked_out=place.repository.head())
         if allowed.refusal is not None:
             raise allowed.refusal

@@ -55,7 +55,7 @@ class Closing:
             self._register(made, recorded)
         except CimlError as error:
             refusal = error
-        show(call.head, made, self._running.registries.versions(made.judged), call.console)
+        show(call.head_commit, made, self._running.registries.versions(made.judged), call.console)
         code = ExitCode.OK if refusal else self.exit_code(made)
         self.tell(made, refusal.code if refusal else code, error=refusal.message if refusal else "")
         if refusal:
@@ -107,6 +107,7 @@ class Closing:
                 planned=self._choice.planned,
                 subject=call.subject,
                 results=made.results,
+                decisions=made.decisions,
                 judged=made.judged,
                 became=self.became,
                 curves=curves(made, call.project.store),
@@ -146,7 +147,7 @@ class Closing:
 
     def _counts(self, item: Judged) -> bool:
         """Whether a rejection is this commit's own: what only stands on top of a rejected one is not at fault."""
-        return not item.recorded or item.recorded_at == self._call.head
+        return not item.recorded or item.recorded_at == self._call.head_commit
 
 
 _WORST = (Status.REJECTED, Status.NOT_JUDGED, Status.UNCHANGED, Status.ACCEPTED)

@@ -22,7 +22,7 @@ def plan(call: Call) -> ExitCode:
     show(choice.planned, call.console)
     champions = tuple(_bring(call, choice))
     handed = HandedPlan(
-        head=call.head,
+        head=call.head_commit,
         base=call.prepared.base,
         base_reason=call.base.reason,
         jobs={job: tuple(" ".join(batch) for batch in batches(names)) for job, names in choice.jobs.items()},

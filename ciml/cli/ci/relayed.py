@@ -55,7 +55,7 @@ class Relayed:
             relayed=lambda graph, real: RelayedOrders(graph, real, names),
             rescores=executor if rescores else lambda: Relay(self._of_key, store),
             relayed_rescoring=None if rescores else RelayedOrders,
-            may_lack_champion=not self._call.rights.registers,
+            may_lack_champion=self._call.may_lack_champion,
         )
 
     def _of_stage(self, order: WorkOrder) -> StageOutcome | None:

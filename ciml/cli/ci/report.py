@@ -39,6 +39,10 @@ def _of_this_event(call: Call, found: Report) -> Report:
             hint="A newer push has its own run, whose report follows.",
         )
     told = msgspec.structs.replace(
-        found.event, head_sha=event.head_sha, repository=event.repository, run=event.run, fork=True
+        found.event,
+        head_sha=event.head_sha,
+        repository=event.repository,
+        run=event.reported or event.run,
+        fork=True,
     )
     return msgspec.structs.replace(found, event=told)

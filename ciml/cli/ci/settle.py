@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import msgspec
+
 from ciml.app.perform import Means, Performance, perform
 from ciml.app.run import Options, Outcome
 from ciml.cli.ci.admission import admit
@@ -39,7 +41,8 @@ def whole(call: Call) -> ExitCode:
     with Live(call.console, len(choice.needed)) as live, interruptible():
         for attempt in range(1, _ROUNDS + 1):
             with guarded(call, {secret for stage in stages for secret in stage.secrets}):
-                made = _made(call, choice, running.means(live), settling=False)
+                means = msgspec.structs.replace(running.means(live), may_lack_champion=call.may_lack_champion)
+                made = _made(call, choice, means, settling=False)
             admit(call, made)
             try:
                 return Closing(call, choice, running).close(made)

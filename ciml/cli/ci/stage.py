@@ -20,6 +20,7 @@ from ciml.cli.console import Live
 from ciml.cli.running import Running
 from ciml.cli.signals import interruptible
 from ciml.core.errors import ExitCode, TrustError, UsageError
+from ciml.core.event import stage_refusal
 from ciml.core.findings import suggestion
 from ciml.core.handover import StageOutcome
 from ciml.core.ids import StageName
@@ -28,6 +29,8 @@ from ciml.core.results import Failed
 
 def stage(call: Call) -> ExitCode:
     """Run the stages that were named, or all that must run, and hand on what they made."""
+    if refusal := stage_refusal(call.event):
+        raise refusal
     graph = call.prepared.graph
     named = tuple(StageName(word) for word in call.asked.words)
     names = named or tuple(name for batch in choose(call).jobs.values() for name in batch)

@@ -1,0 +1,154 @@
+"""`ciml ci`: jobs as GitHub starts them, each in a clone of its own, down to the model in a real registry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.tracking.client import MlflowClient
+
+from tests.cli.jobs import Jobs
+from tests.cli.ledgers import state
+from tests.mlflowserver import mlflow_server
+from tests.repobuilder import RepoBuilder
+
+CIML_YAML = """\
+version: 1
+stages:
+  train: {run: "grep -v '^#' src.txt > model.txt", inputs: [src.txt], outputs: [model.txt]}
+  score:
+    run: |
+      printf '{"auc": %s}' "$(cat model.txt)" > m.json
+    inputs: [model.txt]
+    metrics: [m.json]
+  words: {run: wc notes.txt > words.txt, inputs: [notes.txt], outputs: [words.txt]}
+models:
+  MODEL:
+    path: model.txt
+    gate: [auc >= 0.5, auc > champion.auc]
+    champion: {rescore: score}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry that all jobs share."""
+    with mlflow_server(tmp_path_factory.mktemp("server")) as address:
+        yield address
+
+
+class Team:
+    """A repository on a forge, and the registry."""
+
+    def __init__(self, folder: Path, server: str, model: str) -> None:
+        self.folder = folder
+        self.server = server
+        self.model = model
+        self.origin = RepoBuilder(folder / "origin")
+        self.origin.git("config", "receive.denyCurrentBranch", "ignore")
+        self.origin.git("config", "uploadpack.allowAnySHA1InWant", "true")
+        files = {"ciml.yaml": CIML_YAML.replace("MODEL", model), "src.txt": "0.7\n", "notes.txt": "one two\n"}
+        self.first = self.origin.commit(files, "a first model")
+        self._runs = 0
+
+    def jobs(self, **extra: str) -> Jobs:
+        """The jobs of a new run."""
+        self._runs += 1
+        run = str(self._runs)
+        return Jobs(self.origin, self.folder / f"run-{run}", run=run, MLFLOW_TRACKING_URI=self.server, **extra)
+
+    def versions(self) -> list[int]:
+        """What the registry has."""
+        client = MlflowClient(tracking_uri=self.server, registry_uri=self.server)
+        return sorted(int(row.version) for row in client.search_model_versions(f"name='{self.model}'"))
+
+    def champion(self) -> int | None:
+        """What the ledger says."""
+        found = state(self.origin, self.model).champion
+        return found.version if found else None
+
+
+@pytest.fixture
+def team(tmp_path: Path, server: str, request: pytest.FixtureRequest) -> Team:
+    """A repository with one commit, and nothing registered."""
+    return Team(tmp_path, server, request.node.name.replace("_", "-")[:60])
+
+
+def test_one_job_does_everything(team: Team) -> None:
+    """A push to main: the stages run, the model is judged, registered once and promoted; again nothing is done."""
+    jobs = team.jobs().push("main")
+    answer = jobs.job("all")
+    assert answer.code == 0, answer
+    assert (team.versions(), team.champion()) == ([1], 1)
+    assert jobs.outputs["verdict"] == "accepted"
+    assert (jobs.outputs["model-version"], jobs.outputs["model-uri"]) == ("1", f"models:/{team.model}/1")
+    assert "accepted" in jobs.summary
+
+    again = team.jobs().push("main").job("all")
+    assert again.code == 0, again
+    assert "recorded" in again.out
+    assert team.versions() == [1]
+
+
+def test_many_jobs_lead_to_one_version(team: Team) -> None:
+    """Plan, a job a stage, rescore, settle: nothing but artifacts between them, and the champion scored again."""
+    assert team.jobs().push("main").job("all").code == 0
+    before = team.first
+    team.origin.commit({"src.txt": "0.8\n"}, "better")
+    jobs = team.jobs().push("main", before=before)
+    assert jobs.job("plan", "plan").code == 0
+    assert json.loads(jobs.outputs["stages"]) == {"train": ["train"], "score": ["score"]}
+    assert json.loads(jobs.outputs["rescore"]) == [team.model]
+    no_registry = {"MLFLOW_TRACKING_URI": ""}
+    for name, takes in (("train", ("plan",)), ("score", ("plan", "train"))):
+        done = jobs.job(name, "stage", name, takes=takes, **no_registry)
+        assert done.code == 0, done
+    done = jobs.job("rescore", "rescore", team.model, takes=("plan", "train", "score"), **no_registry)
+    assert done.code == 0, done
+    settled = jobs.job("settle", "settle", takes=("plan", "train", "score", "rescore"))
+    assert settled.code == 0, settled
+    assert (team.versions(), team.champion()) == ([1, 2], 2)
+    assert "train | " not in settled.out
+
+
+def test_a_worse_model_is_red_and_registers_nothing(team: Team) -> None:
+    """Exit 10 on the commit that made it, again when its jobs run again, and 0 for words on top of it."""
+    assert team.jobs().push("main").job("all").code == 0
+    worse = team.origin.commit({"src.txt": "0.6\n"}, "worse")
+    assert team.jobs().push("main").job("all").code == 10
+    assert team.jobs().push("main").job("all").code == 10
+    team.origin.commit({"README.md": "words"}, "words")
+    words = team.jobs().push("main", before=worse)
+    assert words.job("all").code == 0
+    assert words.outputs["changed"] == "false"
+    assert (team.versions(), team.champion()) == ([1], 1)
+
+
+def test_a_pull_request_registers_nothing(team: Team) -> None:
+    """It is judged by the base's gate, says what would be registered, and leaves registry and ledger alone."""
+    assert team.jobs().push("main").job("all").code == 0
+    head = state(team.origin, team.model).head
+    team.origin.git("checkout", "-q", "-b", "better")
+    easier = CIML_YAML.replace("MODEL", team.model).replace("auc >= 0.5, auc > champion.auc", "auc >= 0")
+    team.origin.commit({"src.txt": "0.6\n", "ciml.yaml": easier}, "easier")
+    jobs = team.jobs().pull_request("better", 7)
+    answer = jobs.job("all")
+    assert answer.code == 0, answer
+    assert jobs.outputs["verdict"] == "rejected"
+    assert "`gate` differs from the base's" in jobs.summary.replace("\\", "")
+    assert (team.versions(), state(team.origin, team.model).head) == ([1], head)
+
+
+def test_a_fork_without_a_registry_is_not_judged(team: Team) -> None:
+    """No secret reaches it, so the champion cannot be scored again: not judged, exit 0, nothing written."""
+    assert team.jobs().push("main").job("all").code == 0
+    team.origin.git("checkout", "-q", "-b", "theirs")
+    team.origin.commit({"src.txt": "0.9\n"}, "theirs")
+    jobs = team.jobs().pull_request("theirs", 8, fork=True)
+    answer = jobs.job("all", MLFLOW_TRACKING_URI="")
+    assert answer.code == 0, answer
+    assert jobs.outputs["verdict"] == "not-judged"
+    assert "the champion cannot be read here" in answer.out
+    assert team.versions() == [1]
