@@ -26,6 +26,10 @@ EVENTS = {
 """What `--event` takes -> the kind of event; `fork` is a pull request of another repository."""
 
 
+# What no branch's name holds: the signs of revisions.
+_NO_NAME = re.compile(r"[\^~:]|@\{|^$")
+
+
 class Clone(Protocol):
     """What telling an event needs of the repository."""
 
@@ -84,7 +88,7 @@ def event_from(environ: Mapping[str, str], clone: Clone, name: str, *, base: str
     if kind is Kind.TAG:
         return _tag(environ, clone, head)
     deleted = head is not None and is_no_commit(head)
-    branch = clone.branch() if head in (None, "HEAD") or deleted else _branch(clone, head or "")
+    branch = clone.branch() if head is None or head == "HEAD" or deleted else _branch(clone, head)
     commit = None if deleted else clone.resolve(_full(branch, head))
     compared = kind in (Kind.PULL_REQUEST, Kind.MERGE_GROUP)
     return Event(
@@ -105,7 +109,7 @@ def event_from(environ: Mapping[str, str], clone: Clone, name: str, *, base: str
 def _full(branch: str | None, head: str | None) -> str:
     """The revision to resolve: a branch's own name wins over a tag of that name."""
     if head is None or branch is None or not _names(head, branch):
-        return head or "HEAD"
+        return "HEAD" if head is None else head
     return f"refs/heads/{branch}"
 
 
@@ -139,7 +143,7 @@ def _branch(clone: Clone, text: str) -> str | None:
     """The branch that a revision names; None where it names something else, such as a commit."""
     if named := branch_of(text):
         return named
-    if is_commit_id(text) or re.search(r"[\^~:@{]", text):
+    if is_commit_id(text) or _NO_NAME.search(text):
         return None
     for ref in (f"refs/heads/{text}", f"refs/remotes/origin/{text}"):
         try:
