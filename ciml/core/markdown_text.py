@@ -39,7 +39,7 @@ _ACTIVE = re.compile(
 
 def visible(text: str) -> str:
     """`text` on one line; a control, a turn of direction, half a character are shown by their numbers."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _named(char) for char in text)
 

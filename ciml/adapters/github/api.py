@@ -27,7 +27,7 @@ T = TypeVar("T")
 PUBLIC = "https://api.github.com"
 """Where the API is, unless GITHUB_API_URL says otherwise."""
 
-_REFUSALS = ("resource not accessible", "must have admin rights", "must authenticate via a github app")
+_REFUSALS = ("resource not accessible", "must have admin rights")
 
 
 class Limits(Value, frozen=True, kw_only=True):
@@ -204,7 +204,7 @@ class Api:
             raise self._denied(MissingError, what, permission, message) from error
         if any(refusal in message.lower() for refusal in _REFUSALS):
             raise self._denied(DeniedError, what, permission, message) from error
-        raise ServiceError(f"cannot {what} at {self.where}: {message or f'HTTP {error.status}'}") from error
+        raise ServiceError(f"cannot {what} at {self.where}: {message or 'HTTP'} ({error.status})") from error
 
     def _denied(self, kind: type[DeniedError], what: str, permission: str, message: str) -> DeniedError:
         said = f' ("{message}")' if message else ""

@@ -82,7 +82,10 @@ class StickyComment:
             return
         for extra in self._ours(self._seen, marker)[1 : 1 + _EXTRAS]:
             self._delete(extra)
-        self._edit(there, body, marker)
+        try:
+            self._edit(there, body, marker)
+        except MissingError:
+            self._create(body, marker)  # somebody has deleted it meanwhile
 
     def _find(self, marker: Marker) -> Comment | None:
         """The oldest of our comments on the pages that are looked at."""
@@ -141,10 +144,11 @@ class StickyComment:
     def _create(self, body: str, marker: Marker) -> None:
         what = f"comment on #{self._number}"
         created = self._api.create(what, PERMISSION, lambda: self._post(body), landed=lambda: self._landed(body))
-        self._login = created.author or self._login
+        guessed, self._login = self._login, created.author or self._login
+        earlier = self._seen if guessed != self._login else []
         around = (created.created_at - _AT_ONCE).astimezone(UTC)
         near, _ = self._list({"per_page": 100, "since": f"{around:%Y-%m-%dT%H:%M:%SZ}"})
-        first = self._ours([*self._seen, *near, created], marker)[0]
+        first = self._ours([*earlier, *near, created], marker)[0]
         if first.id != created.id:
             self._delete(created)
             self._edit(first, body, marker)

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+import msgspec
+
 from ciml.adapters.github import deployments, pulls, runs
 from ciml.adapters.github.api import PUBLIC, Api, DeniedError, Limits, OutageError
 from ciml.adapters.github.checks import ANNOTATIONS, CHECKS, STATUSES, check_run, status
@@ -15,8 +17,11 @@ from ciml.core import markdown, sticky
 from ciml.core.annotations import annotated
 from ciml.core.errors import ServiceError
 from ciml.core.event import Kind
-from ciml.core.ids import CommitSha
+from ciml.core.ids import CommitSha, is_commit_id, is_no_commit
 from ciml.core.report import Report
+
+SERVER = "https://github.com"
+"""Where GitHub's pages are, unless GITHUB_SERVER_URL says otherwise."""
 
 
 def _as_it_is(text: str) -> str:
@@ -30,6 +35,7 @@ class GitHub:
         repository: `owner/name`.
         token: a job's (`github.token`), an App's, or a person's.
         url: address of the API: GITHUB_API_URL.
+        server: address of GitHub's pages: GITHUB_SERVER_URL. Runs that lie elsewhere are not linked to.
         comment: whether pull requests get a comment.
         mask: replaces the values of secrets in all text that is sent.
         limits: how long GitHub may take.
@@ -43,6 +49,7 @@ class GitHub:
         token: str,
         *,
         url: str = PUBLIC,
+        server: str = SERVER,
         comment: bool = True,
         mask: Callable[[str], str] = _as_it_is,
         limits: Limits | None = None,
@@ -50,6 +57,7 @@ class GitHub:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = Api(repository, token, url=url, limits=limits, sleep=sleep, clock=clock)
+        self._server = server.rstrip("/")
         self._comment = comment
         self._mask = mask
 
@@ -96,7 +104,15 @@ class GitHub:
 
     def publish(self, report: Report) -> tuple[str, ...]:
         """Tell of a run, as far as it is possible; what could not be told, one sentence each. Never raises for it."""
-        return _Publication(self._api, report, comment=self._comment, mask=self._mask).notices()
+        return _Publication(self._api, self._linked(report), comment=self._comment, mask=self._mask).notices()
+
+    def _linked(self, report: Report) -> Report:
+        """The report, without the address of its run where somebody may have made that up."""
+        run = report.event.run
+        if not run.url or run.url.startswith(f"{self._server}/"):
+            return report
+        event = msgspec.structs.replace(report.event, run=msgspec.structs.replace(run, url=""))
+        return msgspec.structs.replace(report, event=event)
 
 
 class _Publication:
@@ -112,10 +128,9 @@ class _Publication:
         self._notices: list[str] = []
 
     def notices(self) -> tuple[str, ...]:
-        event = self._report.event
-        sha = event.head_sha or event.head
+        event, sha = self._report.event, self._commit()
         tasks: list[tuple[str, str, Callable[[], None]]] = []
-        if sha is not None and event.kind is not Kind.LOCAL:
+        if sha is not None:
             tasks.append(("commit status", STATUSES, lambda: self._write_status(sha)))
             tasks.append(("check run", CHECKS, lambda: self._write_check(sha)))
         if self._comment and event.number is not None:
@@ -124,6 +139,14 @@ class _Publication:
             if not self._done(what, permission, task):
                 break
         return (*self._permissions(), *self._notices)
+
+    def _commit(self) -> CommitSha | None:
+        """The commit that is told of, None where the event has none."""
+        event = self._report.event
+        sha = event.head_sha or event.head
+        if sha is None or event.kind is Kind.LOCAL or not is_commit_id(sha) or is_no_commit(sha):
+            return None
+        return sha
 
     def _done(self, what: str, permission: str, task: Callable[[], None]) -> bool:
         """Whether it makes sense to go on."""
