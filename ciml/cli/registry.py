@@ -43,13 +43,23 @@ class Registries:
         environ: `MLFLOW_TRACKING_URI` serves where the pipeline names none.
         in_ci: a CI job has no registry of its own: where none is named there is none, and the ledgers
             of the one that other jobs use can still be read.
+        of_push: this is the run of a push to the default branch, which may end after the next push.
     """
 
-    def __init__(self, place: Place, pipeline: Pipeline, environ: Mapping[str, str], *, in_ci: bool = False) -> None:
+    def __init__(
+        self,
+        place: Place,
+        pipeline: Pipeline,
+        environ: Mapping[str, str],
+        *,
+        in_ci: bool = False,
+        of_push: bool = False,
+    ) -> None:
         self._place = place
         self._models = pipeline.models
         self._environ = environ
         self._in_ci = in_ci
+        self._of_push = of_push
         self.uri = registry_uri(pipeline, environ)
         remote = place.repository.remote_url() is not None
         self.local = ledgers_are_local(place, pipeline, environ) and not (in_ci and remote)
@@ -98,6 +108,10 @@ class Registries:
             self._states[model] = self.ledger(model).read()
         return self._states[model]
 
+    def remember(self, state: LedgerState) -> None:
+        """Take what a ledger was just found to say for what it says."""
+        self._states[state.model] = state
+
     def forget(self) -> None:
         """Ask the ledgers anew from now on."""
         self._states.clear()
@@ -132,13 +146,15 @@ class Registries:
 
     def standing(self, head: CommitSha | None, dirty: Iterable[str]) -> Standing:
         """Where this call stands that wants to register; the remote is asked where the registry is shared."""
-        branch, tip = self._place.repository.remote_default() if self.shared and not self.local else ("", None)
+        repository = self._place.repository
+        branch, tip = repository.remote_default() if self.shared and not self.local else ("", None)
         return Standing(
             head=head,
             dirty=sorted(dirty),  # type: ignore[arg-type]
             shared=not self.local,
             default_branch=branch,
             default_head=tip,
+            contained=bool(self._of_push and tip and head and repository.reaches(tip, head)),
         )
 
     def fetch(self, registration: Registration) -> None:

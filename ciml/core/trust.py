@@ -21,6 +21,8 @@ class Standing(Value, frozen=True, kw_only=True):
     default_branch: str = "main"
     default_head: CommitSha | None = None
     """Where the remote itself says that its default branch is; None where it does not say."""
+    contained: bool = False
+    """The remote's default branch has the commit, at its head or before; told only for the run of a push to it."""
 
 
 def may_register(standing: Standing) -> CimlError | None:
@@ -28,7 +30,8 @@ def may_register(standing: Standing) -> CimlError | None:
 
     A dirty tree never: no commit would say what the model was made from. With a shared registry
     only what the default branch has: that the remote holds the commit proves that somebody with
-    the right to push it did, which no environment variable proves.
+    the right to push it did, which no environment variable proves. The run of a push may end after
+    the next push; everybody else registers the head.
     """
     if standing.head is None:
         return RepositoryError("nothing can be registered before the first commit", hint="Commit, then run this again.")
@@ -38,7 +41,7 @@ def may_register(standing: Standing) -> CimlError | None:
             f"the work tree differs from the commit: {paths}",
             hint="A version names the commit that it was made from: commit the changes, or stash them.",
         )
-    if standing.shared and standing.head != standing.default_head:
+    if standing.shared and standing.head != standing.default_head and not standing.contained:
         where = standing.default_head[:12] if standing.default_head else "not known"
         return TrustError(
             f"{standing.head[:12]} is not the pushed head of {standing.default_branch}, which is {where}",

@@ -47,3 +47,9 @@ def test_c012_the_remote_is_the_proof_not_a_variable() -> None:
 def test_an_embedded_registry_is_the_users_own() -> None:
     """Without a shared registry any clean commit may register."""
     assert may_register(changed(shared=False, default_head=None)) is None
+
+
+def test_the_run_of_an_earlier_push_may_register() -> None:
+    """The remote's default branch has the commit, and has moved on meanwhile."""
+    assert may_register(changed(default_head=OTHER, contained=True)) is None
+    assert isinstance(may_register(changed(default_head=OTHER, contained=True, dirty=("a",))), RepositoryError)
