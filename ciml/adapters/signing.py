@@ -20,6 +20,7 @@ import msgspec
 from ciml.core.errors import ConfigurationError, IntegrityError
 from ciml.core.signers import Signer
 from ciml.core.value import Value
+from ciml.core.verification import Signature, Signed
 
 if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
@@ -56,6 +57,32 @@ def seal(payload: bytes, *, key_file: str) -> bytes:
     envelope = Envelope(payload, PAYLOAD_TYPE, {})
     envelope.sign(CryptoSigner(key))
     return msgspec.json.encode(msgspec.convert(envelope.to_dict(), _Envelope))
+
+
+def examine(data: bytes, signers: Sequence[Signer], *, at: datetime) -> tuple[Signed, bytes]:
+    """What the signature of a provenance file is worth, and the statement in it; a bare statement has none.
+
+    Args:
+        data: an envelope or a statement.
+        signers: whose signatures count.
+        at: the moment at which their keys must be valid, with a time zone.
+
+    Raises:
+        IntegrityError: a key that counts has signed something else, or the envelope is not one of ours.
+        ConfigurationError: a signer's key cannot be read, or the extra is not installed.
+    """
+    if b'"payloadType"' not in data:
+        return Signed(state=Signature.ABSENT), data
+    _require_extra("verifying provenance")
+    parsed = _parse(data)
+    known = {_public_key(signer).keyid: signer for signer in signers}
+    for entry in parsed.signatures:
+        signer = known.get(entry.keyid)
+        if signer is None:
+            return Signed(state=Signature.UNKNOWN, who=entry.keyid[:16]), _unbase64(parsed.payload, "payload")
+        if not signer.valid_at(at):
+            return Signed(state=Signature.EXPIRED, who=signer.principals[0]), _unbase64(parsed.payload, "payload")
+    return Signed(state=Signature.GOOD), unseal(data, signers, at=at)
 
 
 def unseal(envelope: bytes, signers: Sequence[Signer], *, at: datetime) -> bytes:

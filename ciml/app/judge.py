@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from ciml.app.ports import Store
+from ciml.app.reads import gate_reads, maker_of, used_stages, writers
 from ciml.app.run import Options, Outcome
 from ciml.core import checks, dag, gate
 from ciml.core import key as keys
@@ -37,6 +38,8 @@ class Fetch(Protocol):
         """
         ...
 
+
+RESTORE = "keep the stage that the base's `champion` names, or change `champion` first, in a change of its own"
 
 Rescore = Callable[[Graph, Options, Mapping[StageName, State]], Outcome]
 """Carries stages out with some states given, outputs not placed."""
@@ -77,6 +80,8 @@ class Judging:
         self._ready = ready
         self._may_lack_champion = may_lack_champion
         self._producers = Producers(graph.pipeline.stages.values())
+        whose = graph.pipeline.policy_params
+        self._params = graph.pipeline.params if whose is None else whose
 
     def judge(self, model: Model, ledger: LedgerState, *, anew: bool = False) -> Judged:
         """What the gate says of what this run made, or what it said before of the same.
@@ -86,11 +91,9 @@ class Judging:
             ledger: its history; empty where there is none.
             anew: judge although the verdict is recorded.
         """
-        maker = self._producers.maker(model.path)
-        assert maker is not None, f"{model.path} has no maker"
-        writers = self._writers(maker)
-        read = self._reads(model, writers)
-        values = {name: self._graph.pipeline.params.get(name) for name in read.params}
+        maker = maker_of(model, self._producers)
+        read = gate_reads(self._graph, model, self._producers)
+        values = {name: self._params.get(name) for name in read.params}
         judged = Judged(
             model=model,
             recipe=keys.model_recipe(model.name, self._graph.recipes[maker]),
@@ -101,7 +104,7 @@ class Judging:
             verdict=gate.not_judged(model.name, self._absence(maker)),
             champion=ledger.champion_identity,
             data=self._data({maker, *read.stages}, of_model=False, maker=maker),
-            stages=tuple(name for name in self._graph.order if name in self._involved(maker, read.stages)),
+            stages=used_stages(self._graph, model, self._producers),
         )
         recipes = {name: self._graph.recipes[name] for name in read.stages if name in self._graph.recipes}
         key = keys.verdict(judged.recipe, recipes, judged.policy, judged.champion)
@@ -114,7 +117,7 @@ class Judging:
         if missing := self._missing(read.stages):
             reason = f"its gate reads what {missing} makes, which failed or took no part in this run"
             return msgspec.structs.replace(judged, verdict=gate.not_judged(model.name, reason))
-        candidate = self._candidate(judged, maker, writers, read)
+        candidate = self._candidate(judged, maker, read)
         try:
             rival = self._rival(judged, maker, ledger, candidate, read.scores)
         except (ServiceError, TrustError) as error:
@@ -122,7 +125,7 @@ class Judging:
                 raise
             reason = f"the champion cannot be read here: {error.message}"
             return msgspec.structs.replace(judged, verdict=gate.not_judged(model.name, reason), lasting=False)
-        verdict = gate.judge(model, candidate, rival, self._graph.pipeline.params)
+        verdict = gate.judge(model, candidate, rival, self._params)
         own = self._own_verdict(judged, ledger)
         if own and verdict.status is Status.UNCHANGED and not anew:
             return msgspec.structs.replace(judged, verdict=own, recorded=True)
@@ -138,18 +141,6 @@ class Judging:
         return before.verdict if before and before.recipe == judged.recipe else None
 
     # What is judged.
-
-    def _reads(self, model: Model, writers: tuple[StageName, ...]) -> checks.Reads:
-        """Everything that the gate looks at, the makers of scores among the stages."""
-        read = checks.reads(model.gate, writers)
-        makers = [made for path in read.scores if (made := self._producers.maker(path))]
-        return msgspec.structs.replace(read, stages=read.stages.union(makers))
-
-    def _writers(self, maker: StageName) -> tuple[StageName, ...]:
-        """The stages with metrics among the maker and those downstream of it."""
-        after = dag.downstream(self._graph.waits, [maker])
-        stages = self._graph.pipeline.stages
-        return tuple(name for name in self._graph.order if name in after and stages[name].metrics)
 
     def _artifact(self, model: Model, maker: StageName) -> Output | None:
         state = self._states.get(maker)
@@ -171,14 +162,12 @@ class Judging:
         waited = (name for name in self._graph.order if name in read)
         return next((name for name in waited if isinstance(self._states.get(name), Pending | None)), None)
 
-    def _candidate(
-        self, judged: Judged, maker: StageName, writers: tuple[StageName, ...], read: checks.Reads
-    ) -> Candidate:
+    def _candidate(self, judged: Judged, maker: StageName, read: checks.Reads) -> Candidate:
         assert judged.artifact is not None, "a candidate has an artifact"
         return Candidate(
             content=judged.artifact.digest,
             metrics=_metrics(self._states),
-            writers=writers,
+            writers=writers(self._graph, maker),
             scores=self._scores(read.scores, self._states),
             data=self._data(set(read.stages), of_model=True, maker=maker),
         )
@@ -194,9 +183,6 @@ class Judging:
                     self._evidence.part(whole, made.part).digest if made.part else whole.digest
                 )
         return found
-
-    def _involved(self, maker: StageName, read: frozenset[StageName]) -> frozenset[StageName]:
-        return dag.upstream(self._graph.waits, [maker, *(name for name in read if name in self._graph.waits)])
 
     def _data(self, stages: set[StageName], *, of_model: bool, maker: StageName) -> dict[RepoPath, Digest]:
         """What stages were given that is neither code nor made from the model, by path.
@@ -270,6 +256,8 @@ class Judging:
         """The champion's score on the candidate's data, by the candidate's code."""
         target = model.champion.rescore
         assert target is not None, "compare: rescore names a stage"
+        if fault := self._rescore_fault(model, maker, target):
+            return Incomparable(version=recorded.version, content=recorded.content, reason=fault, hint=RESTORE)
         self._fetch(registered)
         state = self._states[maker]
         assert isinstance(state, Known), "the candidate's maker has ended"
@@ -289,6 +277,20 @@ class Judging:
         return msgspec.structs.replace(
             recorded, metrics=_metrics(states), scores=self._scores(scores, {**self._states, **states})
         )
+
+    def _rescore_fault(self, model: Model, maker: StageName, target: StageName) -> str | None:
+        """Why a stage cannot score the champion: one that the base names and the head has changed, or lost."""
+        stages, made = self._graph.pipeline.stages, self._producers.find(model.path)
+        if target not in stages:
+            return f"stage {target}, which scores it again, is not in this pipeline"
+        if target == maker or target not in dag.downstream(self._graph.waits, [maker]):
+            return f"stage {target}, which scores it again, does not come after {maker}"
+        if made is None or made.part:
+            return f"{model.path} is a part of what {maker} makes, and no output of its own"
+        rule, maker_rule = stages[target].pick, stages[maker].pick
+        if rule and (maker_rule is None or len(rule.candidates) != len(maker_rule.candidates)):
+            return f"stage {target}, which scores it again, is fanned out apart from {maker}"
+        return None
 
     def _between(self, made_by: StageName, scored_by: StageName) -> frozenset[StageName]:
         """The stages on every way from the model to its score, the maker left out."""

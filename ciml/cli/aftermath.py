@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -67,7 +67,7 @@ class Aftermath:
         self._tell(made, run)
 
     def _may_register(self, made: Performance) -> bool:
-        dirty = self._project.tree.dirty if made.prepared.dirty else ()
+        dirty = (*self._project.tree.dirty, *made.prepared.edited) if made.prepared.dirty else ()
         return may_register(self._registries.standing(self._project.tree.commit, dirty)) is None
 
     def _record(self, item: Judged, run: RunTrace) -> None:
@@ -91,15 +91,7 @@ class Aftermath:
                 self._console.warn(f"this run is not shown in the registry: {error.message}")
 
     def _tell(self, made: Performance, run: RunTrace) -> None:
-        from ciml.adapters.alerts import VARIABLE, Alerts
-        from ciml.core.alert import NotSent
-
-        urls = self._environ.get(VARIABLE, "")
-        if not urls.strip():
-            return
-        for outcome in Alerts(f"{self._place.state}/outbox", urls).send(tuple(self._alerts(made, run))):
-            if isinstance(outcome, NotSent):
-                self._console.warn(f"an alert was not sent to {outcome.target}: {outcome.reason}")
+        tell(lambda: self._alerts(made, run), self._place, self._environ, self._console)
 
     def _alerts(self, made: Performance, run: RunTrace) -> Iterator[Alert]:
         from ciml.core import alert
@@ -112,3 +104,23 @@ class Aftermath:
         for stage in run.stages:
             if "failed" in wanted and stage.result == "failed":
                 yield alert.failed(stage, run)
+
+
+def tell(alerts: Callable[[], Iterable[Alert]], place: Place, environ: Mapping[str, str], console: Console) -> None:
+    """Send alerts to whoever wants them, and what earlier calls could not send; a failure is a warning.
+
+    Args:
+        alerts: made only where somebody wants them.
+        place: whose outbox keeps what cannot be sent.
+        environ: has the addresses.
+        console: where warnings go.
+    """
+    from ciml.adapters.alerts import VARIABLE, Alerts
+    from ciml.core.alert import NotSent
+
+    urls = environ.get(VARIABLE, "")
+    if not urls.strip():
+        return
+    for outcome in Alerts(f"{place.state}/outbox", urls).send(tuple(alerts())):
+        if isinstance(outcome, NotSent):
+            console.warn(f"an alert was not sent to {outcome.target}: {outcome.reason}")

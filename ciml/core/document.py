@@ -190,6 +190,7 @@ class DeployKeys(Keys, frozen=True, kw_only=True):
     )
     sagemaker: Annotated[str | UnsetType, _about("A SageMaker endpoint.")] = UNSET
     smoke: Annotated[str | UnsetType, _about("A command that must succeed on what was deployed.")] = UNSET
+    timeout: Annotated[Duration | UnsetType, _about("Of deployment and smoke each; 1h when not said.")] = UNSET
 
 
 class ModelKeys(Keys, frozen=True, kw_only=True):
@@ -308,9 +309,8 @@ class Document(Keys, frozen=True, kw_only=True):
 
 
 NOT_ACTED_ON: dict[str, frozenset[str]] = {
-    "Document": frozenset({"triggers", "data", "store", "ledger", "trust", "on-rejection", "action"}),
+    "Document": frozenset({"triggers", "data", "store", "ledger", "on-rejection", "action"}),
     "DefaultsKeys": frozenset({"runs-on", "image", "sagemaker"}),
-    "ModelKeys": frozenset({"deploy"}),
 }
 """Type -> its keys that are read and checked, and that nothing follows from in this version."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from msgspec import UNSET
 
 from ciml.core.dag import cycle, reverse
 from ciml.core.declarations import declarations
-from ciml.core.document import Document, not_acted_on
+from ciml.core.document import Document, PullRequestKeys, ReleaseKeys, not_acted_on
 from ciml.core.errors import ConfigurationError
 from ciml.core.expression import stages_read
 from ciml.core.findings import Findings, KeyPath, suggestion
@@ -18,10 +19,11 @@ from ciml.core.matrix import Fan, Instance, Moves, fans, pick_node
 from ciml.core.models import Surroundings, model, name_fault, note_metrics_of
 from ciml.core.params import Params, in_force
 from ciml.core.paths import folders, inside_fault, normal
-from ciml.core.pipeline import Environment, Model, ParamValue, Pipeline, Place, Stage
+from ciml.core.pipeline import Environment, Model, ParamValue, Pipeline, Place, Release, Stage
 from ciml.core.placeholders import PlaceholderError, in_expression, lookup
 from ciml.core.producers import Producers, is_glob
 from ciml.core.template import Template, merged, stage, template
+from ciml.core.units import seconds
 
 
 def pipeline_from(
@@ -298,6 +300,8 @@ def _pipeline(
         ledger=None if document.ledger is UNSET else document.ledger,
         reuse=document.trust.reuse,
         signers=_inside(document.trust.signers, found, ("trust", "signers")),
+        release=_release(document),
+        require=_require(document),
         alerts=("rejected", "failed", "deploy-failed") if document.alerts is UNSET else tuple(document.alerts),
         on_rejection=document.on_rejection,
         link=document.link,
@@ -310,6 +314,21 @@ def _environment(document: Document, found: Findings) -> Environment | None:
         return None
     requirements = _inside(document.environment.requirements, found, ("environment", "requirements"))
     return Environment(python=document.environment.python, requirements=requirements)
+
+
+def _release(document: Document) -> Release:
+    keys = document.triggers.release
+    if not isinstance(keys, ReleaseKeys):
+        return Release()
+    return Release(
+        tags=() if keys.tags is UNSET else tuple(keys.tags),
+        wait_s=0.0 if keys.wait is UNSET else seconds(keys.wait),
+    )
+
+
+def _require(document: Document) -> Literal["ran", "accepted"]:
+    keys = document.triggers.pull_request
+    return "accepted" if isinstance(keys, PullRequestKeys) and keys.require == "accepted" else "ran"
 
 
 def _inside(text: object, found: Findings, at: KeyPath) -> RepoPath | None:

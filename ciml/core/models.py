@@ -30,7 +30,7 @@ from ciml.core.pipeline import (
 from ciml.core.placeholders import Lookup, PlaceholderError, in_expression, replaced
 from ciml.core.producers import Producers, is_glob, matches
 from ciml.core.template import Template
-from ciml.core.units import SHARE, share
+from ciml.core.units import SHARE, seconds, share
 from ciml.core.value import Value
 
 _LOSS = re.compile(
@@ -243,4 +243,5 @@ def _target(name: str, keys: DeployKeys, found: Findings, at: KeyPath) -> Deploy
         lambda_function=None if keys.function is UNSET else keys.function,
         sagemaker_endpoint=None if keys.sagemaker is UNSET else keys.sagemaker,
         smoke=None if keys.smoke is UNSET else keys.smoke,
+        timeout_s=3600.0 if keys.timeout is UNSET else seconds(keys.timeout),
     )

@@ -75,7 +75,8 @@ def claim(run: RunTrace, model: ModelTrace, files: Mapping[str, Digest]) -> Clai
     if run.commit is None or model.artifact is None:
         raise IntegrityError(f"{model.name}: no provenance without a commit and the model's bytes")
     params: dict[str, ParamValue] = {}
-    for stage in run.stages:
+    # By name, so that instances of a matrix, whose params share names, come in one order however they ended.
+    for stage in sorted(run.stages, key=lambda stage: stage.name):
         params |= stage.params
     return Claim(
         model=model.name,
@@ -231,6 +232,34 @@ def circumstances(text: bytes) -> Circumstances:
         platform=internal.platform,
         packages=internal.packages,
     )
+
+
+class _External(Value, frozen=True, kw_only=True):
+    repository: str
+
+
+class _Asked(Value, frozen=True, kw_only=True, rename="camel"):
+    external_parameters: _External
+
+
+class _AskedPredicate(Value, frozen=True, kw_only=True, rename="camel"):
+    build_definition: _Asked
+
+
+class _AskedStatement(Value, frozen=True, kw_only=True):
+    predicate: _AskedPredicate
+
+
+def stated_repository(text: bytes) -> str:
+    """The address by which the build knew its repository: one repository has several.
+
+    Raises:
+        IntegrityError: it is not a statement.
+    """
+    try:
+        return msgspec.json.decode(text, type=_AskedStatement).predicate.build_definition.external_parameters.repository
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"the provenance is not a statement of ciml: {error}") from error
 
 
 def verify(text: bytes, expected: Claim, *, builders: Iterable[str], digest: Digest | None = None) -> Circumstances:

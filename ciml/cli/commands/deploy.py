@@ -1,0 +1,98 @@
+"""`ciml deploy`: bring a version that a tag or a promotion names to its environments."""
+
+from __future__ import annotations
+
+import click
+
+from ciml.cli.console import Console
+from ciml.cli.deploying import Decision, Deploying, asked_for
+from ciml.cli.invocation import Invocation, with_params
+from ciml.cli.signals import interruptible
+from ciml.cli.wiring import open_place, project_at
+from ciml.core.deployment import Receipt
+from ciml.core.errors import ExitCode, UsageError
+
+
+@click.command("deploy")
+@click.option("--ref", metavar="TAG", help="The release tag; without one, champions go where `after: promotion` says.")
+@click.option("--environment", metavar="NAME", help="Only this environment.")
+@click.option("--force", is_flag=True, help="Deploy also what serves already by the ledger.")
+@click.option("--override", is_flag=True, help="Deploy although no signature that counts vouches for it.")
+@click.option("--reason", metavar="TEXT", default="", help="Why; the ledger keeps it with your name.")
+@with_params
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    ref: str | None,
+    environment: str | None,
+    force: bool,
+    override: bool,
+    reason: str,
+    params: dict[str, str],
+) -> int:
+    """Find the version that a release tag names, verify it, deploy it, smoke it and record it.
+
+    What the tag names is the version of its commit's recipe; nothing is trained. When the smoke test fails,
+    what served before is put back.
+    """
+    if override and not reason.strip():
+        raise UsageError("an override needs a reason", hint="--override --reason TEXT")
+    console = Console(invocation)
+    why = reason if override else None
+    told: list[dict[str, object]] = []
+    with open_place(invocation) as place, interruptible():
+        if ref is None:
+            deploying = Deploying(place, project_at(place, invocation, params), invocation, console)
+            decisions = deploying.promoted(environment=environment, override=why, force=force)
+        else:
+            asked, project = asked_for(place, invocation, ref, params)
+            deploying = Deploying(place, project, invocation, console)
+            decisions = deploying.released(asked, environment=environment, override=why, force=force)
+        for decision in decisions:
+            if decision.order is None:
+                told.append(_already(decision, console))
+                continue
+            receipt = deploying.carry_out(decision.order)
+            deploying.record(decision.order, receipt)
+            told.append(_done(decision, receipt, console))
+    console.document({"deployments": told})
+    if not decisions:
+        console.line("Nothing to deploy: no environment follows " + ("a release." if ref else "a champion."))
+    failed = any(item["state"] not in ("deployed", "already") for item in told)
+    return ExitCode.DEPLOYMENT if failed else ExitCode.OK
+
+
+def _already(decision: Decision, console: Console) -> dict[str, object]:
+    entry, name = decision.serves, decision.target.target.name
+    assert entry is not None, "what needs no order serves"
+    console.line(f"{name}: {decision.found.subject} is already deployed, {entry.artifact} (since {entry.at})")
+    return _document(decision, "already")
+
+
+def _done(decision: Decision, receipt: Receipt, console: Console) -> dict[str, object]:
+    name, subject = decision.target.target.name, decision.found.subject
+    if receipt.outcome == "deployed":
+        console.line(f"{name}: {subject} is deployed" + (f" – {receipt.detail}" if receipt.detail else ""))
+    else:
+        console.warn(f"{name}: {subject} is not deployed: {receipt.reason}")
+        console.warn(f"{name}: {receipt.detail}" if receipt.detail else f"{name}: what serves there is not known")
+    return {
+        **_document(decision, receipt.outcome),
+        "id": receipt.id,
+        "reason": receipt.reason,
+        "detail": receipt.detail,
+    }
+
+
+def _document(decision: Decision, state: str) -> dict[str, object]:
+    found = decision.found
+    return {
+        "model": found.model.name,
+        "environment": decision.target.target.name,
+        "version": found.version,
+        "uri": f"models:/{found.model.name}/{found.version}",
+        "digest": found.record.artifact.digest,
+        "commit": found.commit,
+        "ref": found.ref,
+        "state": state,
+    }
