@@ -20,6 +20,7 @@ COMMANDS = {
     "register": "Register what passed the gate and promote it; runs no stage.",
     "promote": "Make a registered version the champion.",
     "rollback": "Make an earlier champion the champion again.",
+    "deploy": "Deploy what a release tag names, verified, smoke-tested and recorded.",
     "status": "Show what is champion, from which commit, since when, and any drift.",
     "ci": "Read the CI event and do what it allows.",
     "explain": "Show the parts of a stage's keys, and which differ from the last run.",
