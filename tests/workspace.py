@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from msgspec import structs
+
 from ciml.adapters.executors.local import LocalExecutor
 from ciml.app.perform import Means, Performance, perform
 from ciml.app.plan import Prepared, plan, prepare
@@ -20,6 +22,7 @@ from ciml.core.ids import ModelName, StageName
 from ciml.core.ledger import LedgerState
 from ciml.core.pipeline import Resources
 from ciml.core.plan import Decision, Plan
+from ciml.core.policy import with_base_policy
 from ciml.core.results import Cancelled, Failed, Ran, Restored, Skipped, StageResult
 from tests.repobuilder import RepoBuilder
 
@@ -122,9 +125,14 @@ class Workspace:
         params: Mapping[str, str] | None = None,
         jobs: int = 2,
         ledgers: AnyLedgers | None = None,
+        policy: str | None = None,
     ) -> Performance:
+        """What came of a run; `policy` is a revision whose policy counts instead of the head's."""
         self.events = Events()
         with self.project(params=params) as (place, project):
+            if policy is not None:
+                base = project.documents.pipeline(project.history.commit_tree(project.history.resolve(policy)))
+                project = structs.replace(project, pipeline=with_base_policy(project.pipeline, base)[0])
             means = Means(
                 executor=lambda: self._executor(place, jobs),
                 ledgers=ledgers or NoLedgers(),

@@ -16,6 +16,8 @@ _OF_PIPELINE = {
     "ledger": "ledger",
     "reuse": "trust.reuse",
     "signers": "trust.signers",
+    "release": "triggers.release",
+    "require": "triggers.pull-request",
     "alerts": "alerts",
     "on_rejection": "on-rejection",
 }

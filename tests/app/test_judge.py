@@ -71,9 +71,9 @@ def space(repo: RepoBuilder) -> Workspace:
     return Workspace(repo)
 
 
-def judged(space: Workspace, ledgers: Planted | None = None) -> Judged:
+def judged(space: Workspace, ledgers: Planted | None = None, *, policy: str | None = None) -> Judged:
     """What the gate says of a run of what is committed."""
-    [found] = space.run(ledgers=ledgers).judged
+    [found] = space.run(ledgers=ledgers, policy=policy).judged
     return found
 
 
@@ -182,3 +182,80 @@ def test_a_model_that_was_not_made_is_not_judged(space: Workspace) -> None:
     space.repo.commit({"ciml.yaml": CIML.replace("cp size model", "exit 3")})
     found = judged(space)
     assert (found.verdict.status, found.artifact) == (Status.NOT_JUDGED, None)
+
+
+# Under the policy of a base.
+
+
+def test_c008_a_lowered_threshold_is_not_what_judges(repo: RepoBuilder) -> None:
+    """Fork PR lowers gate threshold → policy read from BASE commit; exit 10; the stages have the head's value."""
+    text = """\
+version: 1
+params: {least: %s}
+stages:
+  train:
+    run: |
+      printf '{"score": %%s}' "${{ params.least }}" > metrics.json
+      cp metrics.json model
+    outputs: [model]
+    metrics: [metrics.json]
+models:
+  m: {path: model, gate: [score >= params.least, "score >= ${{ params.least }}"]}
+"""
+    base = repo.commit({"ciml.yaml": text % 0.8})
+    repo.commit({"ciml.yaml": text % 0.1})
+    space = Workspace(repo)
+    found = judged(space, policy=base)
+    assert found.verdict.status is Status.REJECTED
+    assert [(finding.left, finding.right) for finding in found.verdict.findings] == [(0.1, 0.8), (0.1, 0.8)]
+    assert found.policy_params == {"least": 0.8}
+    assert judged(space).verdict.status is Status.ACCEPTED
+
+
+def test_c008_a_gate_that_was_taken_out_judges_all_the_same(space: Workspace, repo: RepoBuilder) -> None:
+    """Fork PR edits `ciml.yaml` → the base's gate rejects what it always rejected."""
+    planted = Planted(judged(space), metrics={"score": 0.5})
+    base = repo.head()
+    repo.commit({"ciml.yaml": CIML.replace("gate: [score > champion.score], ", ""), "size": "0.4"})
+    assert judged(space, planted, policy=base).verdict.status is Status.REJECTED
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("  evaluate:\n", "  other:\n", "stage evaluate, which scores it again, is not in this pipeline"),
+        ("inputs: [model, test]", "inputs: [size, test]", "does not come after train"),
+        ("m: {path: model, ", "m: {path: metrics.json, ", "does not come after evaluate"),
+        ("outputs: [model]}", "outputs: [model]}\n  second: {run: cp size b, inputs: [size], outputs: [b]}", ""),
+    ],
+)
+def test_a_head_without_the_stage_that_scores_the_champion_is_rejected(
+    space: Workspace, repo: RepoBuilder, old: str, new: str, reason: str
+) -> None:
+    """It is compared with nothing, and says what is missing; what was merely added is no hindrance."""
+    planted = Planted(judged(space), metrics={"score": 0.5})
+    base = repo.head()
+    lax = CIML.replace("gate: [score > champion.score], champion: {rescore: evaluate}", "gate: [score >= 0]")
+    text = lax.replace(old, new).replace("cat model test", "cat size test" if "size, test" in new else "cat model test")
+    repo.commit({"ciml.yaml": text, "size": "0.6"})
+    found = judged(space, planted, policy=base)
+    if not reason:
+        assert found.verdict.status is Status.ACCEPTED
+        return
+    assert found.verdict.status is Status.REJECTED
+    assert reason in found.verdict.reason
+    assert planted.fetched == []
+
+
+def test_a_model_that_became_a_part_of_an_output_is_rejected(space: Workspace, repo: RepoBuilder) -> None:
+    """The champion's files cannot take its place."""
+    planted = Planted(judged(space), metrics={"score": 0.5})
+    base = repo.head()
+    text = CIML.replace("cp size model", "mkdir model && cp size model/bin").replace("path: model", "path: model/bin")
+    text = text.replace("cat model test", "cat model/bin test").replace(
+        "champion: {rescore: evaluate}", "promote: auto"
+    )
+    repo.commit({"ciml.yaml": text, "size": "0.6"})
+    found = judged(space, planted, policy=base)
+    assert found.verdict.status is Status.REJECTED
+    assert "no output of its own" in found.verdict.reason

@@ -20,7 +20,7 @@ from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
 from ciml.cli.storing import open_store
-from ciml.cli.wiring import Place, open_place, project_at
+from ciml.cli.wiring import Documents, Place, open_place, project_at
 from ciml.core.changes import Base
 from ciml.core.errors import CimlError, ConfigurationError
 from ciml.core.event import Event, Kind, Rights, notices, rights
@@ -87,8 +87,7 @@ class Call:
     @cached_property
     def project(self) -> Project:
         """The commit's pipeline under the policy that counts, with the store that the event may use."""
-        params = {**self.event.inputs, **self.asked.params} if self.rights.head_policy else self.asked.params
-        project = project_at(self.place, self.invocation, params)
+        project = project_at(self.place, self.invocation, {**self.event.inputs, **self.asked.params})
         pipeline = project.pipeline if self.rights.head_policy else self._under_base_policy(project)
         for warning in pipeline.warnings:
             self.console.warn(warning)
@@ -118,7 +117,9 @@ class Call:
             self.notices.append(f"The policy that counts cannot be found: {found.reason}.")
         else:
             try:
-                before = project.documents.pipeline(project.history.commit_tree(found.commit))
+                # Values given at run time are the head's to choose: the workflow file that gives them is its own.
+                documents = Documents(self.place.index, profile=self.invocation.profile, params={})
+                before = documents.pipeline(project.history.commit_tree(found.commit))
             except ConfigurationError as error:
                 self.notices.append(f"The base has no policy that can be read: {error.message}")
         pipeline, told = with_base_policy(project.pipeline, before)

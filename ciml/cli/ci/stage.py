@@ -57,6 +57,8 @@ def _outcome(name: StageName, made: Performance) -> StageOutcome:
 
 def rescore(call: Call) -> ExitCode:
     """Score the champions of the named models again, on this commit's data by its code, and hand the records on."""
+    if refusal := stage_refusal(call.event):
+        raise refusal
     models = call.project.pipeline.models
     unknown = next((word for word in call.asked.words if word not in models), None)
     if unknown is not None:
