@@ -1,11 +1,15 @@
-"""What is champion, what serves where, since when; and where registry and ledger disagree."""
+"""What is champion, what serves where, since when; and where registry, ledger and environments disagree."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from ciml.app.ports import Ledger, Registry
+from ciml.core.deployment import deployment_id
 from ciml.core.entries import Deployment
 from ciml.core.ids import CommitSha, Digest, ModelName
 from ciml.core.ledger import LedgerState
+from ciml.core.pipeline import DeployTarget
 from ciml.core.registry import mismatch
 from ciml.core.value import Value
 
@@ -22,6 +26,21 @@ class ChampionStatus(Value, frozen=True, kw_only=True):
     reason: str
 
 
+class EnvironmentStatus(Value, frozen=True, kw_only=True):
+    """What serves in one environment, by the ledger."""
+
+    version: int
+    ref: str
+    """The release tag; empty where a promotion brought it."""
+    commit: CommitSha | None
+    artifact: Digest
+    since: str
+    by: str
+    overridden: str
+    settled: bool
+    """False where a later deployment failed and nobody knows what it left."""
+
+
 class ModelStatus(Value, frozen=True, kw_only=True):
     """One model."""
 
@@ -31,18 +50,32 @@ class ModelStatus(Value, frozen=True, kw_only=True):
     versions: int
     waiting: tuple[int, ...]
     """Versions that the gate let through and nobody has promoted yet."""
-    environments: dict[str, Deployment]
+    environments: dict[str, EnvironmentStatus]
     drift: tuple[str, ...]
     """One sentence for each thing that is not as the ledger says."""
 
 
-def status(ledger: Ledger, registry: Registry | None, *, alias: str = "champion") -> ModelStatus:
+class Surroundings(Value, frozen=True, kw_only=True):
+    """What ledger and registry are compared with besides."""
+
+    targets: tuple[DeployTarget, ...] = ()
+    """The model's environments, as ciml.yaml has them."""
+    commit_of: Callable[[str], CommitSha | None] = lambda tag: None
+    """The commit that a tag names now, None where it is not known."""
+    serves: Callable[[DeployTarget, Digest], bool | None] = lambda target, deployment: None
+    """Whether a target says that it serves what a deployment of this id brought; None where it cannot be asked."""
+
+
+def status(
+    ledger: Ledger, registry: Registry | None, *, alias: str = "champion", around: Surroundings | None = None
+) -> ModelStatus:
     """How a model stands. Nothing is repaired.
 
     Args:
         ledger: of the model.
         registry: compared with the ledger; None to leave it out.
         alias: that should name the champion.
+        around: what the deployments are compared with.
 
     Raises:
         IntegrityError: the ledger's chain is broken.
@@ -55,8 +88,11 @@ def status(ledger: Ledger, registry: Registry | None, *, alias: str = "champion"
         champion=_champion(state),
         versions=len(state.versions),
         waiting=tuple(sorted(version for version in state.rights if state.may_promote(version))),
-        environments=state.deployments,
-        drift=tuple(_drift(state, registry, alias)) if registry and state.entries else (),
+        environments={name: _environment(state, entry) for name, entry in sorted(state.deployments.items())},
+        drift=(
+            *(_drift(state, registry, alias) if registry and state.entries else ()),
+            *_deployed(state, around or Surroundings()),
+        ),
     )
 
 
@@ -74,6 +110,37 @@ def _champion(state: LedgerState) -> ChampionStatus | None:
         by=move.actor,
         reason=move.reason,
     )
+
+
+def _environment(state: LedgerState, entry: Deployment) -> EnvironmentStatus:
+    return EnvironmentStatus(
+        version=entry.version,
+        ref=entry.ref,
+        commit=entry.commit,
+        artifact=entry.artifact,
+        since=entry.at,
+        by=entry.actor,
+        overridden=entry.overridden,
+        settled=entry.environment not in state.unsettled,
+    )
+
+
+def _deployed(state: LedgerState, around: Surroundings) -> Iterator[str]:
+    """Where environments, tags and targets are not as the ledger says."""
+    targets = {target.name: target for target in around.targets}
+    for name, failed in sorted(state.unsettled.items()):
+        yield f"{name}: deploying version {failed.version} failed, and nobody knows what serves: {failed.reason}"
+    for name, entry in sorted(state.deployments.items()):
+        target, champion = targets.get(name), state.champion
+        if target and target.after == "promotion" and champion and champion.version != entry.version and not entry.ref:
+            yield f"{name} follows the champion, version {champion.version}, and serves version {entry.version}"
+        now = around.commit_of(entry.ref) if entry.ref else None
+        if now is not None and now != entry.commit:
+            then = (entry.commit or "")[:12]
+            yield f"{name} was deployed by the tag {entry.ref} at {then}, which names {now[:12]} now"
+        identity = deployment_id(name, state.model, entry.version, entry.ref)
+        if target and name not in state.unsettled and around.serves(target, identity) is False:
+            yield f"{name} says that it does not serve version {entry.version}"
 
 
 def _drift(state: LedgerState, registry: Registry, alias: str) -> list[str]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ciml.adapters.aws import asking, client
 from ciml.core.deployment import DeployOrder
 from ciml.core.errors import DeploymentError, ServiceError
+from ciml.core.ids import Digest
 from ciml.core.key import digest
 from ciml.core.value import Value
 
@@ -115,12 +116,11 @@ class SageMakerDeployer:
                 self._update(endpoint, config, now, timeout_s)
         return f"{endpoint} serves {config} again"
 
-    def serves(self, order: DeployOrder) -> bool:
-        """Whether the endpoint serves what this order, or one with its id, deployed."""
-        endpoint = order.target.sagemaker_endpoint or ""
+    def serves(self, endpoint: str, deployment: Digest) -> bool:
+        """Whether the endpoint serves what a deployment of this id brought."""
         with _asking(f"look at the endpoint {endpoint}", endpoint):
             found = self._clients.sagemaker().describe_endpoint(EndpointName=endpoint)
-        return order.id[:16] in found["EndpointConfigName"]
+        return _mark(deployment) in found["EndpointConfigName"]
 
     # What is made for a version. Names come from contents, so that the same order again finds it made.
 
@@ -220,7 +220,12 @@ def _deployment_config(now: Mapping[str, Any]) -> dict[str, Any]:
 def _name(prefix: str, order: DeployOrder, contents: Mapping[str, Any]) -> str:
     """At most 63 letters, digits and hyphens: readable, the order's id, and of these contents alone."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", prefix).strip("-")[:36].strip("-")
-    return f"{readable}-{order.id[:16]}-{digest('ciml/sagemaker/1', dict(contents))[:8]}"
+    return f"{readable}-{_mark(order.id)}-{digest('ciml/sagemaker/1', dict(contents))[:8]}"
+
+
+def _mark(deployment: Digest) -> str:
+    """By which a deployment is known in the name of a configuration."""
+    return deployment[:16]
 
 
 def pack(files: str, target: str) -> None:
@@ -260,7 +265,9 @@ def _asking(what: str, endpoint: str) -> Iterator[None]:
 def deployer(commands: Commands, environ: Mapping[str, str]) -> SageMakerDeployer:
     """The deployer of such targets."""
     del commands
-    clients = Clients(
-        sagemaker=lambda: client("sagemaker", environ), s3=lambda: client("s3", environ, read_timeout_s=300)
-    )
-    return SageMakerDeployer(clients)
+    return SageMakerDeployer(clients(environ))
+
+
+def clients(environ: Mapping[str, str]) -> Clients:
+    """AWS, with the region and the credentials of an environment."""
+    return Clients(sagemaker=lambda: client("sagemaker", environ), s3=lambda: client("s3", environ, read_timeout_s=300))

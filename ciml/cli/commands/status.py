@@ -1,21 +1,24 @@
-"""`ciml status`: what is champion, from which commit, since when; and any drift."""
+"""`ciml status`: what is champion, what serves where, from which commit, since when; and any drift."""
 
 from __future__ import annotations
 
 import click
 
-from ciml.app.status import ModelStatus, status
+from ciml.app.status import ModelStatus, Surroundings, status
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
-from ciml.cli.wiring import open_place, project_at
+from ciml.cli.wiring import Place, open_place, project_at
+from ciml.core.errors import CimlError
+from ciml.core.ids import CommitSha, Digest
 from ciml.core.lineage import shown
+from ciml.core.pipeline import DeployTarget
 
 
 @click.command("status")
 @click.pass_obj
 def command(invocation: Invocation) -> int:
-    """Show what is champion, from which commit, since when, and where registry and ledger disagree."""
+    """Show what is champion and what serves where, from which commit, since when, and what drifted apart."""
     console = Console(invocation)
     with open_place(invocation) as place:
         pipeline = project_at(place, invocation, {}).pipeline
@@ -25,6 +28,11 @@ def command(invocation: Invocation) -> int:
                 registries.ledger(model.name),
                 registries.registry if registries.read(model.name).entries else None,
                 alias=model.champion.alias,
+                around=Surroundings(
+                    targets=model.deploy,
+                    commit_of=lambda tag: _commit_of(place, tag),
+                    serves=lambda target, deployment: _serves(target, deployment, invocation, console),
+                ),
             )
             for model in pipeline.models.values()
         ]
@@ -32,6 +40,27 @@ def command(invocation: Invocation) -> int:
     for item in found:
         _show(item, console)
     return 0
+
+
+def _commit_of(place: Place, tag: str) -> CommitSha | None:
+    """The commit that a tag names in this clone, None where it has no such tag."""
+    try:
+        return place.repository.resolve(f"refs/tags/{tag}")
+    except CimlError:
+        return None
+
+
+def _serves(target: DeployTarget, deployment: Digest, invocation: Invocation, console: Console) -> bool | None:
+    """What an endpoint says of itself; None for a target that cannot be asked, or where nobody may ask it."""
+    if target.sagemaker_endpoint is None:
+        return None
+    from ciml.adapters.deployers.sagemaker import SageMakerDeployer, clients
+
+    try:
+        return SageMakerDeployer(clients(invocation.environ)).serves(target.sagemaker_endpoint, deployment)
+    except CimlError as error:
+        console.detail(f"{target.name} could not be asked: {error.message}")
+        return None
 
 
 def _show(item: ModelStatus, console: Console) -> None:
@@ -50,7 +79,11 @@ def _show(item: ModelStatus, console: Console) -> None:
         console.columns([fact for fact in facts if fact[1]])
     for version in item.waiting:
         console.line(f"  version {version} waits for `ciml promote {item.name} {version}`")
-    for name, deployment in item.environments.items():
-        console.line(f"  {name}: version {deployment.version} since {deployment.at}")
+    for name, serving in item.environments.items():
+        by = f" by {serving.ref}" if serving.ref else ""
+        unsure = "" if serving.settled else ", or what a later deployment left"
+        console.line(f"  {name}: version {serving.version} from {(serving.commit or '')[:12]}{by}{unsure}")
+        overridden = f", overridden: {serving.overridden}" if serving.overridden else ""
+        console.line(f"    since {serving.since}{overridden}")
     for sentence in item.drift:
         console.warn(f"{item.name}: {sentence}")
