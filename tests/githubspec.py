@@ -90,7 +90,11 @@ def answer_errors(request: Asked, status: int, data: bytes) -> Iterator[str]:
 
 def _causes(error: BaseException) -> str:
     found = getattr(error.__cause__, "schema_errors", None) or ()
-    return "; ".join(f"{'/'.join(map(str, one.absolute_path))}: {one.message[:300]}" for one in found)
+    return "; ".join(f"{'/'.join(map(str, one.absolute_path))}: {_short(one.message)}" for one in found)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:150]} … {text[-150:]}"
 
 
 def _resolved(item: dict[str, Any]) -> dict[str, Any]:

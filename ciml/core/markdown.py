@@ -81,7 +81,15 @@ def title(report: Report) -> str:
     failed = [stage.name for stage in report.stages if stage.result == "failed"]
     if failed:
         return f"stage {failed[0]} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else "")
-    return "; ".join(f"{model.name} {model.verdict}" for model in report.models) or "nothing to do"
+    return "; ".join(f"{model.name}{_VERDICTS[model.verdict]}" for model in report.models) or "nothing to do"
+
+
+_VERDICTS = {
+    "accepted": " accepted",
+    "rejected": " rejected",
+    "unchanged": " unchanged",
+    "not-judged": ": gate could not be evaluated",
+}
 
 
 def icon(report: Report) -> str:

@@ -8,8 +8,8 @@ from ciml.core.value import Value
 
 Measure = Callable[[str], int]
 
-_ROUNDS = (5, 20, 100, None)
-"""Rows that each block may have before the next one gets more."""
+_ROUNDS = (1, 4, 20, None)
+"""How many times its first rows each block may have before the next one gets more."""
 
 
 def characters(text: str) -> int:
@@ -34,6 +34,8 @@ class Block(Value, frozen=True, kw_only=True):
     """Stands behind the rows, and behind what is said of those left out."""
     noun: str = "rows"
     """What the rows are."""
+    first: int = 5
+    """Rows that it needs before blocks of a higher rank get any."""
 
     def text(self, shown: int) -> str:
         """The block with its first rows, so many."""
@@ -52,10 +54,12 @@ def page(blocks: Sequence[Block], *, limit: int, measure: Measure, pointer: str)
         measure: the size of a text; that of two texts together is the sum of theirs.
         pointer: stands at the end where something was left out.
     """
+    whole = "\n\n".join(block.text(len(block.rows)) for block in blocks) + "\n"
+    if measure(whole) <= limit:
+        return whole
     shown = _shares(blocks, limit - measure(pointer) - 2, measure)
     parts = [block.text(count) for block, count in zip(blocks, shown, strict=True) if count is not None]
-    left = any(count is None or count < len(block.rows) for block, count in zip(blocks, shown, strict=True))
-    return "\n\n".join((*parts, *([pointer] if left else []))) + "\n"
+    return "\n\n".join((*parts, pointer)) + "\n"
 
 
 def _shares(blocks: Sequence[Block], room: int, measure: Measure) -> list[int | None]:
@@ -63,7 +67,7 @@ def _shares(blocks: Sequence[Block], room: int, measure: Measure) -> list[int | 
     shown: list[int | None] = [None] * len(blocks)
     sizes = [[measure(row) + 1 for row in block.rows] for block in blocks]
     order = sorted(range(len(blocks)), key=lambda place: blocks[place].rank)
-    for most in _ROUNDS:
+    for times in _ROUNDS:
         for place in order:
             block, sizes_here = blocks[place], sizes[place]
             cost = 0
@@ -76,7 +80,7 @@ def _shares(blocks: Sequence[Block], room: int, measure: Measure) -> list[int | 
                     count = 1
                 if block.rank and cost > room:
                     continue
-            end = len(block.rows) if most is None or not block.rank else min(most, len(block.rows))
+            end = len(block.rows) if times is None else min(times * block.first, len(block.rows))
             while count < end and cost + sizes_here[count] <= room:
                 cost += sizes_here[count]
                 count += 1

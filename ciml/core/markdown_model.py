@@ -29,11 +29,12 @@ def overview(models: Sequence[ModelReport]) -> Iterator[Block]:
                 ICONS[model.verdict],
                 code(model.name),
                 _WORDS[model.verdict],
-                inline(model.outcome or model.reason),
+                inline(model.outcome or model.reason, 100),
             )
             for model in sorted(models, key=_urgency)
         ),
         noun="models",
+        first=250,
     )
 
 

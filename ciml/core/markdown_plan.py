@@ -129,7 +129,7 @@ def graph(report: Report) -> Iterator[Block]:
 def curves(found: Sequence[Curve]) -> Iterator[Block]:
     """Each curve as GitHub draws it, with its numbers in a table."""
     for curve in found:
-        name = f"{code(curve.path)}: {code(curve.y)} over {code(curve.x)}"
+        name = f"{code(curve.path)} · {code(curve.y)} over {code(curve.x)}"
         chart = mermaid.line_chart(curve.path, curve.x, curve.y, curve.points)
         drawing = f"{fence(chart, 'mermaid')}\n\n" if chart else ""
         numbers = "\n".join((table((code(curve.x), code(curve.y)), ">>"), *map(_point, _thinned(curve.points))))

@@ -20,7 +20,7 @@ _BREAK = "\u200b"
 _MARKUP = re.compile(r"[\\`*_\[\]<~&$]")
 _START = re.compile(r"^(?:[#+=:>-]|\d{1,9}(?=[.)](?:\s|$)))")
 
-# Where GitHub would see a mention, an issue, a commit, an advisory, an address or a picture by name.
+# Where GitHub would see a mention, an issue, an advisory, an address or a picture by name.
 _ACTIVE = re.compile(
     r"""
       (?<=@)(?=\S)                          # @name, @org/team, name@host, repository@commit
@@ -30,11 +30,14 @@ _ACTIVE = re.compile(
     | (?<=www)(?=\.)
     | (?<=cve-)(?=[0-9]) | (?<=ghsa-)(?=\w)
     | (?<=:)(?=[\w+-]+:)                    # :tada:
-    | (?<=[^0-9a-z][0-9a-f])(?=[0-9a-f]{6,63}(?![0-9a-z]))
-    | (?<=^[0-9a-f])(?=[0-9a-f]{6,63}(?![0-9a-z]))
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+
+
+# What may be a commit's id: GitHub takes seven digits and more for one.
+_COMMIT = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,}(?![0-9a-z])", re.IGNORECASE)
+_SIX = re.compile(r"[0-9a-f]{6}(?=[0-9a-f])", re.IGNORECASE)
 
 
 def visible(text: str) -> str:
@@ -56,7 +59,11 @@ def _named(char: str) -> str:
 def plain(text: str, longest: int = LONGEST) -> str:
     """`text` where no Markdown is read (a title, a status): one line that mentions and links nothing."""
     shown = " ".join(visible(without_secrets(text)).split())
-    return _ACTIVE.sub(_BREAK, cut(shown, longest))
+    return cut(_COMMIT.sub(_no_commit, _ACTIVE.sub(_BREAK, cut(shown, longest))), longest)
+
+
+def _no_commit(match: re.Match[str]) -> str:
+    return _SIX.sub(rf"\g<0>{_BREAK}", match[0])
 
 
 def inline(text: str, longest: int = LONGEST) -> str:
@@ -85,7 +92,7 @@ def fence(text: str, language: str = "") -> str:
         text: lines; escapes for colours are taken out.
         language: what GitHub is to do with it: `mermaid`, or nothing.
     """
-    lines = [visible(line) for line in _COLOUR.sub("", text).splitlines()]
+    lines = [visible(line.expandtabs(4)) for line in _COLOUR.sub("", text).splitlines()]
     longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
     mark = "`" * max(longest + 1, 3)
     return "\n".join((f"{mark}{language}", *lines, mark))

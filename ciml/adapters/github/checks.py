@@ -51,7 +51,7 @@ def check_run(
 
     external = f"{report.event.run.id}.{report.event.run.attempt}"
     told = [_as_json(annotation) for annotation in annotations[:ANNOTATIONS]]
-    output = {"title": text.title, "summary": text.summary, **({"text": text.text} if text.text else {})}
+    output = {"title": text.title, "summary": text.summary, **({"text": text.text} if text.text.strip() else {})}
 
     def post() -> CheckRun:
         return api.repo.create_check_run(

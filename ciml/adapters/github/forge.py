@@ -18,6 +18,7 @@ from ciml.core.annotations import annotated
 from ciml.core.errors import ServiceError
 from ciml.core.event import Kind
 from ciml.core.ids import CommitSha, is_commit_id, is_no_commit
+from ciml.core.markdown_text import cut
 from ciml.core.report import Report
 
 SERVER = "https://github.com"
@@ -180,7 +181,7 @@ class _Publication:
 
     def _write_status(self, sha: CommitSha) -> None:
         text = markdown.check_text(self._report).title
-        self._login = status(self._api, self._report, sha, description=self._mask(text)[:140]) or self._login
+        self._login = status(self._api, self._report, sha, description=cut(self._mask(text), 140)) or self._login
 
     def _write_check(self, sha: CommitSha) -> None:
         told = [remark.masked(self._mask) for remark in annotated(self._report)]

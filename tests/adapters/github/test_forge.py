@@ -66,7 +66,7 @@ def test_c033_a_permission_that_lacks_is_named_exactly_and_costs_that_alone(
     assert sum(told) == 2
 
 
-def test_c007_a_fork_s_token_writes_nothing_and_one_notice_says_so(server: GitHubServer, github: Make) -> None:
+def test_a_fork_s_token_writes_nothing_and_one_notice_says_so(server: GitHubServer, github: Make) -> None:
     """Fork pull request, read-only token: every attempt is skipped with a notice, and nothing is raised."""
     server.token("fork", permissions=dict.fromkeys(ALL, "read"))
     (notice,) = github("fork").publish(report(event=event(fork=True)))
@@ -146,7 +146,7 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_c143_an_address_that_answers_nothing_is_told_without_its_password(
+def test_an_address_that_answers_nothing_is_told_without_its_password(
     server: GitHubServer, github: Make, silent: str
 ) -> None:
     """Refused connection, no such name, TLS that is none: bounded, and the message names no credentials."""
