@@ -25,10 +25,9 @@ from ciml.core.producers import Producers
 from ciml.core.provenance import Claim
 from ciml.core.registry import mismatch
 from ciml.core.release import ReleaseTag
-from ciml.core.url import bare
 from ciml.core.value import Value
 from ciml.core.verdict import Status
-from ciml.core.verification import Evidence, Signature, Signed, trusted_builder, web_address
+from ciml.core.verification import Evidence, Signature, Signed, same_repository, trusted_builder, web_address
 
 POLL_S = 15.0
 """Between two questions whether a commit's run has ended."""
@@ -210,19 +209,19 @@ def gather(found: Deployable, state: LedgerState, files: dict[str, Digest], wher
     """
     record, signers = found.record, where.policy.signers
     row = where.registry.row(found.model.name, found.version)
-    signed, statement = None, None
-    recipe: str | None = None
+    signed = statement = recipe = elsewhere = None
     if signers is not None:
         wanted = _claim(found, files, where)
         if wanted is None or wanted.recipe != record.recipe:
             recipe = f"the commit {(record.commit or '?')[:12]} does not ask for it any more"
-        signed, statement = _provenance(wanted, record, state, where)
+        signed, statement, elsewhere = _provenance(wanted, record, state, where)
     return Evidence(
         subject=found.subject,
         tag=_tag(found.asked, where) if found.asked and signers is not None else None,
         tag_name=found.ref,
         provenance=signed,
         statement=statement,
+        elsewhere=elsewhere,
         registry=mismatch(record, row),
         recipe=recipe,
         let_through=_let_through(state, record),
@@ -274,31 +273,25 @@ def _claim(found: Deployable, files: dict[str, Digest], where: Inspection) -> Cl
 
 def _provenance(
     wanted: Claim | None, record: Registration, state: LedgerState, where: Inspection
-) -> tuple[Signed, str | None]:
-    """The signature of the provenance, and why the statement in it does not hold; None where it does."""
+) -> tuple[Signed, str | None, str | None]:
+    """The signature of the provenance; why its statement does not hold, if so; the other repository it names, if so."""
     data = where.registry.file(record.run, PROVENANCE)
     if data is None:
-        return Signed(state=Signature.ABSENT), "the registry has no provenance for it"
-    signed, text = Signed(state=Signature.BROKEN), b""
+        return Signed(state=Signature.ABSENT), "the registry has no provenance for it", None
+    signed, stated = Signed(state=Signature.BROKEN), where.policy.repository
     try:
         signed, text = where.witness.provenance(data, where.policy.signers or "")
+        stated = provenance.stated_repository(text)
         if wanted is not None:
-            _hold(text, wanted, record, state, where.policy)
+            _hold(text, msgspec.structs.replace(wanted, repository=stated), record, state, where.policy)
     except IntegrityError as error:
-        return signed, error.message
-    return signed, None
+        return signed, error.message, None
+    return signed, None, None if same_repository(stated, where.policy.repository) else stated
 
 
 def _hold(text: bytes, wanted: Claim, record: Registration, state: LedgerState, policy: Policy) -> None:
     judged = state.verdicts.get(record.verdict) if record.verdict else None
-    stated = provenance.stated_repository(text)
-    ours = web_address(policy.repository)
-    same = ours and web_address(stated) == ours
+    claim = msgspec.structs.replace(wanted, policy=judged.policy if judged else None)
     builder = provenance.circumstances(text).builder
-    trusted = [builder] if trusted_builder(builder, ours, policy.branch) else []
-    claim = msgspec.structs.replace(
-        wanted,
-        repository=stated if same else bare(wanted.repository),
-        policy=judged.policy if judged else None,
-    )
+    trusted = [builder] if trusted_builder(builder, web_address(wanted.repository), policy.branch) else []
     provenance.verify(text, claim, builders=trusted, digest=record.provenance)

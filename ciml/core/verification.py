@@ -57,6 +57,8 @@ class Evidence(Value, frozen=True, kw_only=True):
     """None where none has to be signed."""
     statement: str | None
     """Why the provenance does not say what ledger, Git and bytes say; None where it does, or need not."""
+    elsewhere: str | None
+    """The repository that the provenance names, where that is not this one."""
     registry: str | None
     """Why the registry's version is not the recorded one."""
     recipe: str | None
@@ -91,6 +93,10 @@ def _faults(evidence: Evidence) -> Iterator[Fault]:
     if evidence.provenance is not None:
         hint = "Set CIML_SIGNING_KEY where models are registered."
         yield from _signature(f"the provenance of {subject}", evidence.provenance, hint)
+
+    if evidence.elsewhere is not None:
+        told = f"the provenance of {subject} names another repository, {evidence.elsewhere}"
+        yield Fault(message=told, hint="Was this one renamed?", trust=True)
 
 
 def _signature(what: str, signed: Signed, hint: str) -> Iterator[Fault]:
@@ -203,3 +209,8 @@ def web_address(remote: str) -> str:
     """`https://HOST/OWNER/NAME` of a remote, however it is reached; "" for one that is a path."""
     found = _REMOTE.fullmatch(bare(remote))
     return f"https://{found['host']}/{found['path'].strip('/').removesuffix('.git')}" if found else ""
+
+
+def same_repository(one: str, other: str) -> bool:
+    """Whether two addresses are of one repository: over SSH and HTTPS it has two."""
+    return bare(one) == bare(other) or (bool(web_address(one)) and web_address(one) == web_address(other))
