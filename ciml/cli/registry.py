@@ -43,6 +43,7 @@ class Registries:
         environ: `MLFLOW_TRACKING_URI` serves where the pipeline names none.
         in_ci: a CI job has no registry of its own: where none is named there is none, and the ledgers
             of the one that other jobs use can still be read.
+        allowed: the event lets registry and ledgers be written.
         of_push: this is the run of a push to the default branch, which may end after the next push.
     """
 
@@ -53,12 +54,14 @@ class Registries:
         environ: Mapping[str, str],
         *,
         in_ci: bool = False,
+        allowed: bool = True,
         of_push: bool = False,
     ) -> None:
         self._place = place
         self._models = pipeline.models
         self._environ = environ
         self._in_ci = in_ci
+        self._allowed = allowed
         self._of_push = of_push
         self.uri = registry_uri(pipeline, environ)
         remote = place.repository.remote_url() is not None
@@ -147,13 +150,15 @@ class Registries:
     def standing(self, head: CommitSha | None, dirty: Iterable[str]) -> Standing:
         """Where this call stands that wants to register; the remote is asked where the registry is shared."""
         repository = self._place.repository
-        branch, tip = repository.remote_default() if self.shared and not self.local else ("", None)
+        asked = self.shared and not self.local and self._allowed
+        branch, tip = repository.remote_default() if asked else ("", None)
         return Standing(
             head=head,
             dirty=sorted(dirty),  # type: ignore[arg-type]
             shared=not self.local,
             default_branch=branch,
             default_head=tip,
+            allowed=self._allowed,
             contained=bool(self._of_push and tip and head and repository.reaches(tip, head)),
         )
 

@@ -21,6 +21,8 @@ class Standing(Value, frozen=True, kw_only=True):
     default_branch: str = "main"
     default_head: CommitSha | None = None
     """Where the remote itself says that its default branch is; None where it does not say."""
+    allowed: bool = True
+    """By the event: that of a pull request allows nothing of the kind, wherever its head stands."""
     contained: bool = False
     """The remote's default branch has the commit, at its head or before; told only for the run of a push to it."""
 
@@ -40,6 +42,11 @@ def may_register(standing: Standing) -> CimlError | None:
         return RepositoryError(
             f"the work tree differs from the commit: {paths}",
             hint="A version names the commit that it was made from: commit the changes, or stash them.",
+        )
+    if not standing.allowed:
+        return TrustError(
+            "this event may not register",
+            hint=f"What is merged into {standing.default_branch or 'the default branch'} is registered.",
         )
     if standing.shared and standing.head != standing.default_head and not standing.contained:
         where = standing.default_head[:12] if standing.default_head else "not known"

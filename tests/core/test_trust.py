@@ -53,3 +53,9 @@ def test_the_run_of_an_earlier_push_may_register() -> None:
     """The remote's default branch has the commit, and has moved on meanwhile."""
     assert may_register(changed(default_head=OTHER, contained=True)) is None
     assert isinstance(may_register(changed(default_head=OTHER, contained=True, dirty=("a",))), RepositoryError)
+
+
+def test_an_event_that_may_not_register() -> None:
+    """Of a pull request nothing is registered, also where its head is the default branch's."""
+    for shared in (True, False):
+        assert isinstance(may_register(changed(allowed=False, shared=shared)), TrustError)

@@ -139,8 +139,15 @@ class Call:
     @cached_property
     def registries(self) -> Registries:
         """Registry and ledgers; where no registry is named the ledgers are read all the same."""
-        pushed = self.rights.registers and self.event.kind is not Kind.LOCAL
-        return Registries(self.place, self.project.pipeline, self.invocation.environ, in_ci=True, of_push=pushed)
+        allowed = self.rights.registers
+        return Registries(
+            self.place,
+            self.project.pipeline,
+            self.invocation.environ,
+            in_ci=True,
+            allowed=allowed,
+            of_push=allowed and self.event.kind is not Kind.LOCAL,
+        )
 
     @property
     def may_lack_champion(self) -> bool:

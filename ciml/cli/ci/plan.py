@@ -17,7 +17,7 @@ from ciml.core.ids import ModelName
 def plan(call: Call) -> ExitCode:
     """Decide which jobs run, and bring what they will need of the registry."""
     if not call.rights.runs:
-        return _nothing(call)
+        return nothing(call)
     choice = choose(call)
     show(choice.planned, call.console)
     champions = tuple(_bring(call, choice))
@@ -49,8 +49,10 @@ def hand_over(call: Call, plan: HandedPlan) -> None:
     )
 
 
-def _nothing(call: Call) -> ExitCode:
-    call.console.line("Nothing to do: the event runs no stage.")
+def nothing(call: Call) -> ExitCode:
+    """The end of a call whose event runs no stage, which says so to the other jobs too."""
+    for sentence in call.notices or ["Nothing to do: the event runs no stage."]:
+        call.console.line(sentence)
     hand_over(call, HandedPlan(head=call.event.head, base=None, jobs={}))
     return ExitCode.OK
 

@@ -12,6 +12,7 @@ from ciml.cli.ci.admission import admit
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import Closing
+from ciml.cli.ci.plan import nothing
 from ciml.cli.ci.relayed import Relayed, anywhere
 from ciml.cli.ci.stage import guarded
 from ciml.cli.console import Live
@@ -25,6 +26,8 @@ _ROUNDS = 3
 
 def settle(call: Call) -> ExitCode:
     """End a run of many jobs: recompute, admit, judge, register, promote, tell. No stage is run."""
+    if not call.rights.runs:
+        return nothing(call)
     choice, running = choose(call), _running(call)
     relayed = Relayed(call)
     with Live(call.console, 0) as live, interruptible():
@@ -36,6 +39,8 @@ def settle(call: Call) -> ExitCode:
 
 def whole(call: Call) -> ExitCode:
     """Everything that the event allows, in this one job."""
+    if not call.rights.runs:
+        return nothing(call)
     choice, running = choose(call), _running(call)
     stages = call.prepared.graph.pipeline.stages.values()
     with Live(call.console, len(choice.needed)) as live, interruptible():
