@@ -24,7 +24,7 @@ from ciml.core.value import Value
 
 PREFIX = "refs/tags/"
 
-_VERSION = re.compile(r"v\d+(?:\.\d+)*(?:[-+.][0-9A-Za-z][0-9A-Za-z.+-]*)?")
+_VERSION = re.compile(r"v\d+(?:\.\d+)*(?:\.?[A-Za-z][0-9A-Za-z.+-]*|[-+][0-9A-Za-z][0-9A-Za-z.+-]*)?(?<![-+.])")
 _STAGE = re.compile(r"(?P<model>[^#@]+)#(?P<environment>[^#!]+)(?P<counted>#\d+)?")
 _FORMS = "v1.2.0, MODEL@v1.2.0, MODEL#ENVIRONMENT#3"
 
