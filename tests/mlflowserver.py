@@ -37,7 +37,7 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         stdout=log,
         stderr=log,
         start_new_session=True,
-        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         cwd=folder,
     )
     try:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
 from importlib import metadata
 from importlib.util import find_spec
+
+_ON_GITHUB = re.compile(r"(?:https|ssh)://(?:[^@/]+@)?github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def program(name: str, *arguments: str, environ: Mapping[str, str]) -> str | None:
@@ -30,3 +35,26 @@ def package(module: str, distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return "?"
+
+
+def installed_from() -> str | None:
+    """The commit of the GitHub repository that ciml was installed from, as an Action is named; None elsewhere.
+
+    Source: PEP 610, `direct_url.json`.
+    """
+    try:
+        told = metadata.distribution("ciml").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        return None
+    return action_of(told or "{}")
+
+
+def action_of(direct_url: str) -> str | None:
+    """The Action that a `direct_url.json` speaks of: `owner/repository@` and a commit."""
+    try:
+        told = json.loads(direct_url)
+        url, commit = str(told["url"]), str(told["vcs_info"]["commit_id"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    found = _ON_GITHUB.fullmatch(url)
+    return f"{found[1]}@{commit}" if found and _COMMIT.fullmatch(commit) else None

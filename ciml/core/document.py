@@ -309,8 +309,8 @@ class Document(Keys, frozen=True, kw_only=True):
 
 
 NOT_ACTED_ON: dict[str, frozenset[str]] = {
-    "Document": frozenset({"triggers", "data", "store", "ledger", "on-rejection", "action"}),
-    "DefaultsKeys": frozenset({"runs-on", "image", "sagemaker"}),
+    "Document": frozenset({"data", "store", "ledger"}),
+    "DefaultsKeys": frozenset({"sagemaker"}),
 }
 """Type -> its keys that are read and checked, and that nothing follows from in this version."""
 

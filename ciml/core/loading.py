@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Literal
 
 from msgspec import UNSET
 
 from ciml.core.dag import cycle, reverse
 from ciml.core.declarations import declarations
-from ciml.core.document import Document, PullRequestKeys, ReleaseKeys, not_acted_on
+from ciml.core.document import Document, ReleaseKeys, not_acted_on
 from ciml.core.errors import ConfigurationError
 from ciml.core.expression import stages_read
 from ciml.core.findings import Findings, KeyPath, suggestion
@@ -23,6 +22,7 @@ from ciml.core.pipeline import Environment, Model, ParamValue, Pipeline, Place, 
 from ciml.core.placeholders import PlaceholderError, in_expression, lookup
 from ciml.core.producers import Producers, is_glob
 from ciml.core.template import Template, merged, stage, template
+from ciml.core.triggers import parameters, triggers
 from ciml.core.units import seconds
 
 
@@ -301,7 +301,9 @@ def _pipeline(
         reuse=document.trust.reuse,
         signers=_inside(document.trust.signers, found, ("trust", "signers")),
         release=_release(document),
-        require=_require(document),
+        triggers=triggers(document),
+        action=None if document.action is UNSET else document.action,
+        parameters=parameters(document),
         alerts=("rejected", "failed", "deploy-failed") if document.alerts is UNSET else tuple(document.alerts),
         on_rejection=document.on_rejection,
         link=document.link,
@@ -324,11 +326,6 @@ def _release(document: Document) -> Release:
         tags=() if keys.tags is UNSET else tuple(keys.tags),
         wait_s=0.0 if keys.wait is UNSET else seconds(keys.wait),
     )
-
-
-def _require(document: Document) -> Literal["ran", "accepted"]:
-    keys = document.triggers.pull_request
-    return "accepted" if isinstance(keys, PullRequestKeys) and keys.require == "accepted" else "ran"
 
 
 def _inside(text: object, found: Findings, at: KeyPath) -> RepoPath | None:

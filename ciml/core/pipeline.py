@@ -202,6 +202,35 @@ class Release(Value, frozen=True, kw_only=True):
     """How long a tag waits for its commit's own run."""
 
 
+class Triggers(Value, frozen=True, kw_only=True):
+    """What starts the workflow."""
+
+    pushes: bool = True
+    branches: tuple[str, ...] | None = None
+    """GitHub's patterns; None: the default branch."""
+    pull_requests: bool = True
+    require: Literal["ran", "accepted"] = "ran"
+    """What a pull request's required check demands."""
+    tags: tuple[str, ...] = ("v*",)
+    """Patterns of release tags; none: no tag releases anything."""
+    schedules: tuple[str, ...] = ()
+    """In cron's form, UTC."""
+    data: tuple[str, ...] = ()
+    """S3 prefixes whose arrivals start a run."""
+
+
+class Parameter(Value, frozen=True, kw_only=True):
+    """A declared parameter, as a form asks for it."""
+
+    name: str
+    default: Scalar | None = None
+    """None: it must be given."""
+    boolean: bool = False
+    allowed: tuple[Scalar, ...] = ()
+    """The only values that are allowed; empty: any of its type."""
+    help: str = ""
+
+
 class Model(Value, frozen=True, kw_only=True):
     """A model: where its files are made, what lets it through, where it goes."""
 
@@ -232,8 +261,11 @@ class Pipeline(Value, frozen=True, kw_only=True):
     reuse: Literal["none", "pull-request"] = "none"
     signers: RepoPath | None = None
     release: Release = Release()
-    require: Literal["ran", "accepted"] = "ran"
-    """What a pull request's required check demands."""
+    triggers: Triggers = Triggers()
+    action: str | None = None
+    """The Action that a generated workflow pins: `owner/repository@` and 40 hex digits."""
+    parameters: tuple[Parameter, ...] = ()
+    """As they are declared, in the order of the file."""
     alerts: tuple[Literal["rejected", "failed", "deploy-failed"], ...] = ("rejected", "failed", "deploy-failed")
     on_rejection: Literal["fail", "pass"] = "fail"
     link: Literal["copy", "hard"] = "copy"

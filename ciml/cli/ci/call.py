@@ -178,7 +178,7 @@ class Call:
     @property
     def require(self) -> Literal["ran", "accepted"]:
         """What a pull request's required check demands."""
-        return self.project.pipeline.require
+        return self.project.pipeline.triggers.require
 
     @cached_property
     def head_commit(self) -> CommitSha | None:

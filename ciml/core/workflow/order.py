@@ -1,0 +1,89 @@
+"""The jobs of a pipeline: a job for each stage as ciml.yaml names it, and what each waits for."""
+
+from __future__ import annotations
+
+import re
+
+from ciml.core.ids import StageName
+from ciml.core.pipeline import Pipeline, Stage
+from ciml.core.plan import Graph
+
+OWN = frozenset({"plan", "rescore", "ciml", "record"})
+"""Jobs that are no stage's."""
+
+SETUP_MINUTES = 15
+"""What a job may take besides its stages."""
+
+LONGEST_MINUTES = 360
+"""GitHub's own limit of a job on its machines."""
+
+_MOST_MINUTES = 5 * 24 * 60
+"""The same of a job on one's own."""
+_JOB = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+_ODD = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def job_names(pipeline: Pipeline) -> dict[str, str]:
+    """Stage as ciml.yaml names it -> the id of its job."""
+    found: dict[str, str] = {}
+    for name in declared(pipeline):
+        wanted = name if _JOB.fullmatch(name) and not _clashes(name) else f"stage-{slug(name)}"
+        taken = set(found.values())
+        job, number = wanted, 2
+        while job in taken:
+            job, number = f"{wanted}-{number}", number + 1
+        found[name] = job
+    return found
+
+
+def _clashes(name: str) -> bool:
+    return name in OWN or name.startswith(("deploy-", "stage-"))
+
+
+def declared(pipeline: Pipeline) -> dict[str, Stage]:
+    """Stage as ciml.yaml names it -> itself, or the first of its instances."""
+    found: dict[str, Stage] = {}
+    for stage in pipeline.stages.values():
+        if stage.pick is None:
+            found.setdefault(stage.template, stage)
+    return found
+
+
+def waits(graph: Graph) -> dict[str, list[str]]:
+    """Stage as ciml.yaml names it -> those that it comes after.
+
+    What comes after a choice comes after the instances that it chose from.
+    """
+    stages = graph.pipeline.stages
+    found: dict[str, dict[str, None]] = {}
+    for name in graph.order:
+        if stages[name].pick is not None:
+            continue  # the choice runs in no job
+        mine = found.setdefault(stages[name].template, {})
+        for before in graph.waits[name]:
+            for other in _behind(before, graph):
+                if other != stages[name].template:
+                    mine[other] = None
+    return {name: list(before) for name, before in found.items()}
+
+
+def _behind(name: StageName, graph: Graph) -> list[str]:
+    """The stages behind a name: itself, or behind a choice those that it chooses from and the ones that score them."""
+    stage = graph.pipeline.stages[name]
+    if stage.pick is None:
+        return [stage.template]
+    return list(
+        dict.fromkeys(graph.pipeline.stages[other].template for pair in stage.pick.candidates for other in pair)
+    )
+
+
+def minutes(stage: Stage) -> int:
+    """What its job may take, set-up and all attempts included."""
+    if stage.timeout_s is None:
+        return LONGEST_MINUTES
+    return min(SETUP_MINUTES + -int(-stage.timeout_s * stage.retry.attempts // 60), _MOST_MINUTES)
+
+
+def slug(name: str) -> str:
+    """The name with what no id of a job or artifact may hold replaced."""
+    return _ODD.sub("-", name)
