@@ -16,8 +16,8 @@ _OF_PIPELINE = {
     "ledger": "ledger",
     "reuse": "trust.reuse",
     "signers": "trust.signers",
-    "release": "triggers.release",
-    "require": "triggers.pull-request",
+    "release": "triggers",
+    "triggers": "triggers",
     "alerts": "alerts",
     "on_rejection": "on-rejection",
 }
@@ -70,6 +70,6 @@ def _same(one: ParamValue, other: ParamValue) -> bool:
 
 
 def _of_pipeline(head: Pipeline, base: Pipeline) -> Iterable[str]:
-    for field, key in _OF_PIPELINE.items():
-        if getattr(head, field) != getattr(base, field):
-            yield f"`{key}` differs from the base's, which counts until this is merged."
+    differ = [key for field, key in _OF_PIPELINE.items() if getattr(head, field) != getattr(base, field)]
+    for key in dict.fromkeys(differ):
+        yield f"`{key}` differs from the base's, which counts until this is merged."

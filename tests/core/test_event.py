@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -237,6 +238,41 @@ def test_spaces_are_safe_in_a_path_and_apart(names: list[str]) -> None:
         assert space.isascii()
         assert space.count("/") == 1
         assert not space.endswith(("/", "/.", "/.."))
+
+
+# The page.
+
+ROWS = {
+    "push to the default branch": event(Kind.PUSH, branch="main"),
+    "push to another branch": event(Kind.PUSH, branch="topic"),
+    "pull request": event(Kind.PULL_REQUEST, number=7),
+    "pull request of a fork": event(Kind.PULL_REQUEST, number=7, fork=True),
+    "merge group": event(Kind.MERGE_GROUP, number=7),
+    "tag": event(Kind.TAG, tag="v1"),
+    "schedule on the default branch": event(Kind.SCHEDULE, branch="main"),
+    "repository_dispatch on the default branch": event(Kind.DISPATCH, branch="main"),
+    "workflow_dispatch on the default branch": event(Kind.MANUAL, branch="main"),
+    "workflow_dispatch on another branch": event(Kind.MANUAL, branch="topic"),
+    "workflow_dispatch on a tag": event(Kind.MANUAL, tag="v1"),
+    "workflow_run": event(Kind.REPORT),
+    "anything else, or a deleted branch": event(Kind.OTHER),
+}
+
+
+def test_the_page_has_the_table() -> None:
+    """docs/events.md says of every event what is decided for it."""
+    page = (Path(__file__).parents[2] / "docs/events.md").read_text()
+    table = page.split("|---|---|---|---|---|\n")[1].split("\n\n")[0]
+    told = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    decided = []
+    for name, about in ROWS.items():
+        found = rights(about)
+        space = f"`{found.space.partition('/')[0]}/…`" if found.space else "nowhere"
+        registers = "yes" if found.registers and found.promotes else "no"
+        deploys = f"`after: {found.deploys}`" if found.deploys else "no"
+        where = f"{space}, then `main`" if found.admits else space
+        decided.append([name, "yes" if found.runs else "no", where, registers, deploys])
+    assert told == decided
 
 
 # Everything at once.

@@ -16,6 +16,7 @@ from ciml.core.pipeline import (
     Pipeline,
     Release,
     Stage,
+    Triggers,
 )
 from ciml.core.policy import with_base_policy
 
@@ -70,8 +71,8 @@ def test_c008_a_models_policy_is_the_bases(field: str, value: object) -> None:
         ("signers", "trust.signers", RepoPath("mine")),
         ("alerts", "alerts", ()),
         ("on_rejection", "on-rejection", "pass"),
-        ("release", "triggers.release", Release(tags=("*",))),
-        ("require", "triggers.pull-request", "accepted"),
+        ("release", "triggers", Release(tags=("*",))),
+        ("triggers", "triggers", Triggers(require="accepted")),
     ],
 )
 def test_c008_where_things_go_is_the_bases(field: str, key: str, value: object) -> None:

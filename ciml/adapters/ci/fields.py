@@ -42,7 +42,7 @@ def unreadable(why: str) -> ConfigurationError:
     """The error for an event that cannot be told for certain: nothing at all is done."""
     return ConfigurationError(
         f"event payload unreadable: {why}",
-        hint="Nothing was run. Start the run again; tell the event with --event where this is no CI service's job.",
+        hint="Nothing was run. Start the run again; outside a CI service say what has happened with --event.",
     )
 
 
