@@ -24,6 +24,7 @@ class FakeRegistry:
         self._aliases: dict[ModelName, dict[str, int]] = {}
         self._numbers: dict[ModelName, int] = {}
         self._stores: dict[Digest, Store] = {}
+        self._files: dict[str, dict[str, bytes]] = {}
         self._clock = 1000
 
     def rows(self, model: ModelName, recipe: Digest) -> Sequence[Row]:
@@ -41,6 +42,7 @@ class FakeRegistry:
         self._clock += 1
         row = Row(model=model, version=number, nonce=new.nonce, created=self._clock, run=f"run-{self._clock}")
         self._rows[model, number] = (row, new.run.recipe, new.artifact)
+        self._files[row.run] = new.run.files
         if self.lost:
             self.lost -= 1
             return None
@@ -53,6 +55,9 @@ class FakeRegistry:
         if not self.verifies(row, artifact):
             raise IntegrityError("not what was registered")
         self._stores[artifact.digest].materialise(artifact, target)
+
+    def file(self, run: str, path: str) -> bytes | None:
+        return self._files.get(run, {}).get(path)
 
     def confirm(self, row: Row) -> None:
         _, recipe, artifact = self._rows[row.model, row.version]
