@@ -17,7 +17,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -78,6 +78,7 @@ class GitHubServer(GitHubState):
         self.log: list[Logged] = []
         self.violations: list[str] = []
         self._faults: list[Fault] = []
+        self._said: list[tuple[int, object]] = []
         self._hooks: list[tuple[str, str, str, Callable[[], object]]] = []
         self._guard = threading.RLock()
         self._ended = threading.Event()
@@ -113,6 +114,10 @@ class GitHubServer(GitHubState):
         """
         self._faults += [Fault(kind, method, path, seconds)] * times
 
+    def say(self, answers: Sequence[tuple[int, object]]) -> None:
+        """Answer the next requests so, whatever they ask: status and JSON."""
+        self._said = list(answers)
+
     def before(self, method: str, path: str, action: Callable[[], object]) -> None:
         """Do something right before the next request of a kind is carried out, as another job might."""
         self._hooks.append(("before", method, path, action))
@@ -133,7 +138,10 @@ class GitHubServer(GitHubState):
             value = headers.get("authorization", "").partition(" ")[2]
             self._act("before", method, path)
             fault = self._fault(method, path)
-            if fault is not None and fault.kind not in ("502", "lost"):
+            if self._said:
+                status, said = self._said.pop(0)
+                found: tuple[int, JSON, Any] | None = (status, {}, said)
+            elif fault is not None and fault.kind not in ("502", "lost"):
                 found = self._failed(fault)
             else:
                 found = self._carried_out(method, path, query, headers, body, value)

@@ -45,7 +45,8 @@ class CheckText(Value, frozen=True, kw_only=True):
 def comment(report: Report, *, limit: int = COMMENT) -> str:
     """The comment on a pull request, its hidden marker first, of at most `limit` UTF-16 units."""
     blocks = (_head(report, first=f"{marker(report)}\n"), *_verdict(report), *_run(report))
-    return page(blocks, limit=limit, measure=characters, pointer=_pointer(report))
+    # Without the last line end, which GitHub does not keep.
+    return page(blocks, limit=limit, measure=characters, pointer=_pointer(report)).rstrip()
 
 
 def summary(report: Report, *, limit: int = SUMMARY) -> str:
@@ -106,7 +107,7 @@ def icon(report: Report) -> str:
 
 def _head(report: Report, *, first: str = "") -> Block:
     """Title, what becomes of the models, which commit and run, what should be known."""
-    parts = [f"{first}## {icon(report)} {inline(title(report))}", _outcome(report), _where(report)]
+    parts = [f"{first}## {icon(report)} {inline(title(report))}", _outcome(report), _where(report), _colour(report)]
     return Block(rank=0, head="\n\n".join(part for part in parts if part))
 
 
@@ -117,6 +118,13 @@ def _outcome(report: Report) -> str:
     if len(report.models) == 1 and report.models[0].outcome:
         return f"**{inline(report.models[0].outcome, 400)}**"
     return ""
+
+
+def _colour(report: Report) -> str:
+    """Why a rejection does not turn the check of a pull request red."""
+    rejected = any(model.verdict in ("rejected", "not-judged") for model in report.models)
+    is_green = report.conclusion == "success" and report.require == "ran" and report.event.number is not None
+    return f"_{_GREEN}_" if rejected and is_green else ""
 
 
 def _where(report: Report) -> str:
@@ -136,10 +144,22 @@ def _where(report: Report) -> str:
     return " · ".join(parts)
 
 
+_FORK = (
+    "Untrusted evaluation: this pull request comes from a fork, and its own code computed what is said here. "
+    "Once merged, it is judged anew."
+)
+
+_GREEN = (
+    "The check is green all the same: `pull-request: {require: ran}` asks that the run went well, "
+    "not that every model is accepted."
+)
+
+
 def _verdict(report: Report) -> Iterator[Block]:
     """What a reviewer decides by."""
-    if report.notices:
-        rows = tuple(f"> - {inline(notice, 400)}" for notice in report.notices)
+    notices = (*([_FORK] if report.event.fork else []), *report.notices)
+    if notices:
+        rows = tuple(f"> - {inline(notice, 400)}" for notice in notices)
         yield Block(rank=1, head="> [!IMPORTANT]", rows=rows, noun="notices")
     yield from markdown_plan.failures(report.stages)
     yield from markdown_model.overview(report.models)

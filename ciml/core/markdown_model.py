@@ -73,7 +73,9 @@ def _gate(model: ModelReport) -> Block:
 
 
 def _version(model: ModelReport) -> str:
-    return f" · version {model.version}" if model.version is not None else ""
+    if model.version is None:
+        return ""
+    return f" · version {model.version}" + (f" · {code(model.uri)}" if model.uri else "")
 
 
 def _why(model: ModelReport) -> str:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import MsgspecError
+
 from ciml import __version__
 from ciml.core.errors import ConfigurationError, ServiceError
 from ciml.core.url import bare, without_secrets
@@ -26,6 +28,9 @@ T = TypeVar("T")
 
 PUBLIC = "https://api.github.com"
 """Where the API is, unless GITHUB_API_URL says otherwise."""
+
+# What PyGithub raises about an answer that it does not understand, and what we do.
+_NONSENSE = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, MsgspecError)
 
 _REFUSALS = ("resource not accessible", "must have admin rights")
 
@@ -120,42 +125,36 @@ class Api:
         """The repository, of which nothing has been asked yet."""
         return self.client.get_repo(self.name)
 
-    def close(self) -> None:
-        """Close the connections."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
-
-    def read(self, what: str, permission: str, call: Callable[[], T]) -> T:
-        """What `call` answers; also for what comes to the same when it is done twice (PATCH, DELETE).
+    def call(self, what: str, permission: str, request: Callable[[], T]) -> T:
+        """What a request answers that comes to the same when it is made twice: GET, PATCH, DELETE.
 
         Args:
             what: `read the comments`, for messages.
             permission: what the token needs for it: `pull-requests: write`.
-            call: the request, made to its end.
+            request: makes it, and takes out of the answer what is wanted.
 
         Raises:
             DeniedError: the token lacks the permission.
             OutageError: GitHub cannot be reached, fails or limits longer than we wait.
             ServiceError: any other refusal.
         """
-        return self.create(what, permission, call, landed=lambda: None)
+        return self.create(what, permission, request, landed=lambda: None)
 
-    def create(self, what: str, permission: str, call: Callable[[], T], *, landed: Callable[[], T | None]) -> T:
-        """What `call` answers, which creates something; exactly one is created, whatever answers are lost.
+    def create(self, what: str, permission: str, request: Callable[[], T], *, landed: Callable[[], T | None]) -> T:
+        """What a request answers that creates something; exactly one is created, whatever answers are lost.
 
         Args:
             what: `write the comment`, for messages.
             permission: what the token needs for it.
-            call: the POST.
+            request: makes the POST, and takes out of the answer what is wanted.
             landed: looks whether it is there already, after an answer was lost.
 
         Raises:
-            ServiceError: as with `read`.
+            ServiceError: as with `call`.
         """
         tries = 0
         while True:
-            outcome = self._attempt(what, permission, call)
+            outcome = self._attempt(what, permission, request)
             match outcome:
                 case _RateLimit():
                     self._await_limit(what, outcome.wait_s)
@@ -170,23 +169,28 @@ class Api:
                 case (answer,):
                     return answer
 
-    def _attempt(self, what: str, permission: str, call: Callable[[], T]) -> tuple[T] | _RateLimit | _Lost:
+    def _attempt(self, what: str, permission: str, request: Callable[[], T]) -> tuple[T] | _RateLimit | _Lost:
         """The answer, alone in a tuple, or why there is none. Raises what trying again cannot change."""
-        from github import GithubException
+        from github import BadAttributeException, GithubException
         from requests import RequestException
 
         try:
-            return (call(),)
+            return (request(),)
+        except BadAttributeException as error:
+            raise self._nonsense(what, error) from error
         except GithubException as error:
             return self._judged(what, permission, error)
         except RequestException as error:
             return _Lost(why=_reason(error))
-        except (AssertionError, ValueError, TypeError, KeyError, RuntimeError) as error:
-            # What PyGithub raises about an answer that is not GitHub's: a login page, a redirect, cut JSON.
-            raise OutageError(
-                f"cannot {what} at {self.where}: the answer is not one of GitHub's ({type(error).__name__})",
-                hint="Look at GITHUB_API_URL, and at proxies on the way.",
-            ) from error
+        except _NONSENSE as error:
+            raise self._nonsense(what, error) from error
+
+    def _nonsense(self, what: str, error: Exception) -> OutageError:
+        """The answer is a login page, a redirect, cut JSON; or the address is none."""
+        return OutageError(
+            f"cannot {what} at {self.where}: the answer is not one of GitHub's ({type(error).__name__})",
+            hint="Look at GITHUB_API_URL, and at proxies on the way.",
+        )
 
     def _judged(self, what: str, permission: str, error: GithubException) -> _RateLimit | _Lost:
         message = _message(error)
@@ -200,16 +204,16 @@ class Api:
                 f"cannot {what} at {self.where}: GitHub does not accept the token",
                 hint="It may have expired: a job's token ends with its job.",
             ) from error
+        lacks = f"the token lacks `{permission}` for {self.name}"
         if error.status == 404:
-            raise self._denied(MissingError, what, permission, message) from error
+            raise self._denied(MissingError, what, permission, f"it is not there, or {lacks}") from error
         if any(refusal in message.lower() for refusal in _REFUSALS):
-            raise self._denied(DeniedError, what, permission, message) from error
+            raise self._denied(DeniedError, what, permission, f'{lacks} ("{message}")') from error
         raise ServiceError(f"cannot {what} at {self.where}: {message or 'HTTP'} ({error.status})") from error
 
-    def _denied(self, kind: type[DeniedError], what: str, permission: str, message: str) -> DeniedError:
-        said = f' ("{message}")' if message else ""
+    def _denied(self, kind: type[DeniedError], what: str, permission: str, why: str) -> DeniedError:
         return kind(
-            f"cannot {what}: the token lacks `{permission}` for {self.name}{said}",
+            f"cannot {what}: {why}",
             hint=f"Add `{permission}` to the job's `permissions`. A pull request from a fork cannot have it.",
             permission=permission,
         )
@@ -252,9 +256,11 @@ class Api:
         try:
             from github import Auth, Github
         except ImportError as error:
-            raise ConfigurationError(
-                "talking to GitHub needs PyGithub", hint='Install it: pip install "ciml[github]"'
-            ) from error
+            raise MissingExtraError("talking to GitHub needs PyGithub, which is not installed", extra="github") from error
+        if not self._token:
+            raise DeniedError(
+                f"there is no token for {self.where}", hint="The Action's `token`, or CIML_TOKEN, is one."
+            )
         return Github(
             auth=Auth.Token(self._token),
             base_url=self._url,

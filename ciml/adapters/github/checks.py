@@ -11,6 +11,7 @@ from ciml.core.annotations import Annotation
 from ciml.core.ids import CommitSha
 from ciml.core.markdown import CheckText
 from ciml.core.report import Report
+from ciml.core.value import Value
 
 if TYPE_CHECKING:
     from github.CheckRun import CheckRun
@@ -53,45 +54,58 @@ def check_run(
     told = [_as_json(annotation) for annotation in annotations[:ANNOTATIONS]]
     output = {"title": text.title, "summary": text.summary, **({"text": text.text} if text.text.strip() else {})}
 
-    def post() -> CheckRun:
-        return api.repo.create_check_run(
-            CHECK,
-            sha,
-            details_url=report.event.run.url or NotSet,
-            external_id=external,
-            status="completed",
-            conclusion=report.conclusion.replace("-", "_"),
-            output={**output, "annotations": told[:BATCH]},
+    def post() -> _Written:
+        return _written(
+            api.repo.create_check_run(
+                CHECK,
+                sha,
+                details_url=report.event.run.url or NotSet,
+                external_id=external,
+                status="completed",
+                conclusion=report.conclusion.replace("-", "_"),
+                output={**output, "annotations": told[:BATCH]},
+            )
         )
 
     made = api.create("write the check run", CHECKS, post, landed=lambda: _landed(api, sha, external))
     for end in range(BATCH, len(told), BATCH):
         batch = told[end : end + BATCH]
-        more = partial(_append, made, {**output, "annotations": batch})
+        more = partial(_append, api, made.id, {**output, "annotations": batch})
         api.create("annotate the check run", CHECKS, more, landed=partial(_appended, api, made.id, end + len(batch)))
-    app: GithubApp | None = made.app
-    return f"{app.slug}[bot]" if app is not None and app.slug else None
+    return made.login
 
 
-def _landed(api: Api, sha: CommitSha, external: str) -> CheckRun | None:
+class _Written(Value, frozen=True, kw_only=True):
+    """A check run that is there, and who wrote it."""
+
+    id: int
+    login: str | None
+
+
+def _written(run: CheckRun) -> _Written:
+    app: GithubApp | None = run.app
+    return _Written(id=run.id, login=f"{app.slug}[bot]" if app is not None and app.slug else None)
+
+
+def _landed(api: Api, sha: CommitSha, external: str) -> _Written | None:
     """The check run of this very attempt, where it was written although the answer was lost."""
-    runs = api.read(
-        "read the check runs",
-        CHECKS,
-        lambda: api.repo.get_commit(sha).get_check_runs(check_name=CHECK, filter="all").get_page(0),
-    )
-    return next((run for run in runs if run.external_id == external), None)
+
+    def get() -> _Written | None:
+        runs = api.repo.get_commit(sha).get_check_runs(check_name=CHECK, filter="all").get_page(0)
+        return next((_written(run) for run in runs if run.external_id == external), None)
+
+    return api.call("read the check runs", CHECKS, get)
 
 
-def _append(run: CheckRun, output: dict[str, Any]) -> bool:
+def _append(api: Api, run: int, output: dict[str, Any]) -> bool:
     """True once the annotations are written, behind those that are there."""
-    run.edit(output=output)
+    api.repo.get_check_run(run).edit(output=output)
     return True
 
 
 def _appended(api: Api, run: int, total: int) -> bool | None:
     """True where so many annotations are there although the answer was lost, else None."""
-    count = api.read("read the check run", CHECKS, lambda: api.repo.get_check_run(run).output.annotations_count)
+    count = api.call("read the check run", CHECKS, lambda: api.repo.get_check_run(run).output.annotations_count)
     return True if count >= total else None
 
 
@@ -121,12 +135,10 @@ def status(api: Api, report: Report, sha: CommitSha, *, description: str) -> str
     repo = api.repo
     commit = Commit(repo.requester, {}, {"sha": sha, "url": f"{repo.url}/commits/{sha}"}, completed=True)
     state = "success" if report.conclusion == "success" else "failure"
-    made = api.read(
-        "write the commit status",
-        STATUSES,
-        lambda: commit.create_status(
-            state, target_url=report.event.run.url or NotSet, description=description, context=CONTEXT
-        ),
-    )
-    creator: NamedUser | Organization | None = made.creator
-    return creator.login if creator is not None else None
+
+    def post() -> str | None:
+        link = report.event.run.url or NotSet
+        creator: NamedUser | Organization | None = commit.create_status(state, link, description, CONTEXT).creator
+        return creator.login if creator is not None else None
+
+    return api.call("write the commit status", STATUSES, post)

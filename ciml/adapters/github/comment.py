@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ciml.adapters.github.api import Api, MissingError
-from ciml.core.errors import ServiceError
 from ciml.core.ids import CommitSha
 from ciml.core.sticky import Marker, marker_of
 from ciml.core.value import Value
@@ -124,18 +123,12 @@ class StickyComment:
 
     def _list(self, query: dict[str, int | str]) -> tuple[list[Comment], int]:
         requester = self._api.client.requester
-        headers, data = self._api.read(
+        address = f"{self._issue.url}/comments"
+        return self._api.call(
             f"read the comments of #{self._number}",
             PERMISSION,
-            lambda: requester.requestJsonAndCheck("GET", f"{self._issue.url}/comments", parameters=dict(query)),
+            lambda: _read(*requester.requestJsonAndCheck("GET", address, parameters=dict(query))),
         )
-        return self._parsed(data), _last_page(str(headers.get("link", "")))
-
-    def _parsed(self, data: object) -> list[Comment]:
-        try:
-            return msgspec.convert(data, list[Comment])
-        except msgspec.ValidationError as error:
-            raise ServiceError(f"{self._api.where} does not answer with comments: {error}") from error
 
     @property
     def _issue(self) -> Issue:
@@ -143,7 +136,7 @@ class StickyComment:
 
     def _create(self, body: str, marker: Marker) -> None:
         what = f"comment on #{self._number}"
-        created = self._api.create(what, PERMISSION, lambda: self._post(body), landed=lambda: self._landed(body))
+        created = self._api.create(what, PERMISSION, lambda: self._post(body), landed=lambda: self._landed(marker))
         guessed, self._login = self._login, created.author or self._login
         earlier = self._seen if guessed != self._login else []
         around = (created.created_at - _AT_ONCE).astimezone(UTC)
@@ -157,19 +150,19 @@ class StickyComment:
         made = self._issue.create_comment(body)
         return msgspec.convert(made.raw_data, Comment)
 
-    def _landed(self, body: str) -> Comment | None:
+    def _landed(self, marker: Marker) -> Comment | None:
         """The comment, where it was written although the answer was lost: it is at the end."""
         page, last = self._page(1)
         if last > 1:
             page, _ = self._page(last)
-        written = [comment for comment in page if comment.body == body]
+        written = [comment for comment in self._ours(page, marker) if marker_of(comment.body or "") == marker]
         return written[-1] if written else None
 
     def _edit(self, comment: Comment, body: str, marker: Marker) -> None:
         if comment.body == body or self._is_newer(comment, marker):
             return
         target = self._issue.get_comment(comment.id)
-        self._api.read(f"edit the comment on #{self._number}", PERMISSION, lambda: target.edit(body))
+        self._api.call(f"edit the comment on #{self._number}", PERMISSION, lambda: target.edit(body))
 
     def _is_newer(self, comment: Comment, ours: Marker) -> bool:
         """Whether a newer run than ours wrote it.
@@ -186,9 +179,14 @@ class StickyComment:
     def _delete(self, comment: Comment) -> None:
         target = self._issue.get_comment(comment.id)
         try:
-            self._api.read(f"delete a doubled comment on #{self._number}", PERMISSION, target.delete)
+            self._api.call(f"delete a doubled comment on #{self._number}", PERMISSION, target.delete)
         except MissingError:
             return  # another job was faster
+
+
+def _read(headers: Mapping[str, object], data: object) -> tuple[list[Comment], int]:
+    """A page's comments and the number of the last page."""
+    return msgspec.convert(data, list[Comment]), _last_page(str(headers.get("link", "")))
 
 
 def _last_page(link: str) -> int:

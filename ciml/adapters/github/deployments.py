@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ciml.adapters.github.api import Api
-
-if TYPE_CHECKING:
-    from github.Deployment import Deployment
+from ciml.core.markdown_text import cut
 
 PERMISSION = "deployments: write"
 TASK = "deploy"
@@ -34,9 +32,9 @@ def open_deployment(api: Api, *, ref: str, environment: str, description: str, k
     """
     there = _find(api, ref, environment, key)
     if there is not None:
-        return there.id
+        return there
 
-    def post() -> Deployment:
+    def post() -> int:
         # Neither a merge of the default branch nor other checks: what is deployed was verified already.
         return api.repo.create_deployment(
             ref,
@@ -45,11 +43,11 @@ def open_deployment(api: Api, *, ref: str, environment: str, description: str, k
             required_contexts=[],
             payload={"ciml": key},
             environment=environment,
-            description=_cut(description),
-        )
+            description=cut(description, _LONGEST),
+        ).id
 
     what = f"open a deployment to {environment}"
-    return api.create(what, PERMISSION, post, landed=lambda: _find(api, ref, environment, key)).id
+    return api.create(what, PERMISSION, post, landed=lambda: _find(api, ref, environment, key))
 
 
 def deployment_status(api: Api, deployment: int, state: State, *, description: str, url: str) -> None:
@@ -61,22 +59,21 @@ def deployment_status(api: Api, deployment: int, state: State, *, description: s
     from github.GithubObject import NotSet
 
     target = api.repo.get_deployment(deployment)
-    api.read(
+    api.call(
         f"write the status of deployment {deployment}",
         PERMISSION,
         lambda: target.create_status(
-            state, description=_cut(description), target_url=url or NotSet, auto_inactive=True
+            state, description=cut(description, _LONGEST), target_url=url or NotSet, auto_inactive=True
         ),
     )
 
 
-def _find(api: Api, ref: str, environment: str, key: str) -> Deployment | None:
-    found = api.read(
-        f"read the deployments to {environment}",
-        PERMISSION,
-        lambda: api.repo.get_deployments(ref=ref, task=TASK, environment=environment).get_page(0),
-    )
-    return next((deployment for deployment in found if _key(deployment.payload) == key), None)
+def _find(api: Api, ref: str, environment: str, key: str) -> int | None:
+    def get() -> int | None:
+        found = api.repo.get_deployments(ref=ref, task=TASK, environment=environment).get_page(0)
+        return next((deployment.id for deployment in found if _key(deployment.payload) == key), None)
+
+    return api.call(f"read the deployments to {environment}", PERMISSION, get)
 
 
 def _key(payload: Any) -> str | None:
@@ -88,7 +85,3 @@ def _key(payload: Any) -> str | None:
             return None
     key = payload.get("ciml") if isinstance(payload, dict) else None
     return key if isinstance(key, str) else None
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

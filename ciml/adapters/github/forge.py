@@ -15,7 +15,7 @@ from ciml.adapters.github.comment import PERMISSION as COMMENTS
 from ciml.adapters.github.comment import StickyComment
 from ciml.core import markdown, sticky
 from ciml.core.annotations import annotated
-from ciml.core.errors import ServiceError
+from ciml.core.errors import CimlError, ConfigurationError, ServiceError
 from ciml.core.event import Kind
 from ciml.core.ids import CommitSha, is_commit_id, is_no_commit
 from ciml.core.markdown_text import cut
@@ -157,13 +157,13 @@ class _Publication:
             if not error.permission:
                 return self._give_up(error)
             self._denied.append((what, permission))
-        except OutageError as error:
+        except (OutageError, ConfigurationError) as error:
             return self._give_up(error)
         except ServiceError as error:
             self._notices.append(error.message)
         return True
 
-    def _give_up(self, error: ServiceError) -> bool:
+    def _give_up(self, error: CimlError) -> bool:
         self._notices.append(f"GitHub was not told everything: {error.message}. {error.hint}")
         return False
 
@@ -172,12 +172,9 @@ class _Publication:
             return []
         whats = ", ".join(what for what, _ in self._denied)
         permissions = ", ".join(f"`{permission}`" for _, permission in self._denied)
-        why = (
-            "a pull request from a fork cannot have it; a workflow_run workflow reports in its place"
-            if self._report.event.fork
-            else "add it to the job's `permissions`"
-        )
-        return [f"GitHub was not told ({whats}): the token lacks {permissions}; {why}"]
+        fork = ", which a pull request from a fork cannot have" if self._report.event.fork else ""
+        told = f"GitHub was not told ({whats}): the token lacks {permissions}"
+        return [f"{told}. Add it to the job's `permissions`{fork}."]
 
     def _write_status(self, sha: CommitSha) -> None:
         text = markdown.check_text(self._report).title

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from ciml.adapters.github.api import Api, MissingError
 from ciml.core.ids import CommitSha, is_commit_id
+from ciml.core.value import Value
 
 if TYPE_CHECKING:
-    from github.PaginatedList import PaginatedList
     from github.PullRequest import PullRequest
     from github.Repository import Repository
-    from github.Workflow import Workflow
-    from github.WorkflowRun import WorkflowRun
 
 RUNS = "actions: read"
 PULLS = "pull-requests: read"
@@ -27,17 +27,22 @@ _OURS = frozenset({"push", "schedule", "repository_dispatch", "workflow_dispatch
 _FILE = re.compile(r"([^/@]+\.ya?ml)(?:@.*)?$")
 
 
+class _Run(Value, frozen=True, kw_only=True):
+    """What is read of a workflow run."""
+
+    event: str
+    status: str
+    conclusion: str | None
+    head_sha: str
+
+
 def last_success(api: Api, workflow: str, branch: str) -> CommitSha | None:
     """The commit of the last push to a branch whose run succeeded, None where there is none.
 
     Raises:
         ServiceError: GitHub refuses or fails.
     """
-    runs = _runs(
-        api,
-        workflow,
-        lambda found: found.get_runs(branch=branch, event="push", status="success", exclude_pull_requests=True),
-    )
+    runs = _runs(api, workflow, {"branch": branch, "event": "push", "status": "success"})
     return next((CommitSha(run.head_sha) for run in runs if is_commit_id(run.head_sha)), None)
 
 
@@ -47,10 +52,7 @@ def run_state(api: Api, commit: CommitSha, workflow: str, branch: str) -> RunSta
     Raises:
         ServiceError: GitHub refuses or fails.
     """
-    runs = _runs(
-        api, workflow, lambda found: found.get_runs(branch=branch, head_sha=commit, exclude_pull_requests=True)
-    )
-    runs = [run for run in runs if run.event in _OURS]
+    runs = [run for run in _runs(api, workflow, {"branch": branch, "head_sha": commit}) if run.event in _OURS]
     if not runs:
         return "none"
     if any(run.conclusion == "success" for run in runs):
@@ -58,16 +60,20 @@ def run_state(api: Api, commit: CommitSha, workflow: str, branch: str) -> RunSta
     return "running" if any(run.status != "completed" for run in runs) else "failure"
 
 
-def _runs(api: Api, workflow: str, ask: Callable[[Workflow], PaginatedList[WorkflowRun]]) -> list[WorkflowRun]:
+def _runs(api: Api, workflow: str, query: Mapping[str, str]) -> list[_Run]:
     """The newest runs of a workflow, named by its file, its path or as GITHUB_WORKFLOW_REF does."""
     found = _FILE.search(workflow)
     name = found[1] if found else workflow
+
+    def get() -> list[_Run]:
+        # Of 100 runs with all that PyGithub reads of each, four fields are wanted of a few.
+        address = f"{api.repo.get_workflow(name).url}/runs"
+        asked = {**query, "per_page": 20, "exclude_pull_requests": True}
+        _, data = api.client.requester.requestJsonAndCheck("GET", address, parameters=asked)
+        return msgspec.convert(data["workflow_runs"], list[_Run])
+
     try:
-        return api.read(
-            f"read the runs of {name}",
-            RUNS,
-            lambda: ask(api.repo.get_workflow(name)).get_page(0),
-        )
+        return api.call(f"read the runs of {name}", RUNS, get)
     except MissingError:
         return []  # a workflow that has never run, as on a new branch
 
@@ -80,12 +86,12 @@ def merged_pull_requests(api: Api, commit: CommitSha) -> tuple[int, ...]:
     Raises:
         ServiceError: GitHub refuses or fails.
     """
-    pulls = api.read(
-        f"read the pull requests of {commit[:12]}",
-        PULLS,
-        lambda: api.repo.get_commit(commit).get_pulls().get_page(0),
-    )
-    return tuple(sorted(pull.number for pull in pulls if pull.merged_at and _is_own(pull, api.name)))
+
+    def get() -> tuple[int, ...]:
+        pulls = api.repo.get_commit(commit).get_pulls().get_page(0)
+        return tuple(sorted(pull.number for pull in pulls if pull.merged_at and _is_own(pull, api.name)))
+
+    return api.call(f"read the pull requests of {commit[:12]}", PULLS, get)
 
 
 def _is_own(pull: PullRequest, repository: str) -> bool:
@@ -101,7 +107,7 @@ def head_of(api: Api, number: int) -> CommitSha | None:
     """
     pull = api.repo.get_pull(number)
     try:
-        sha = api.read(f"read pull request #{number}", PULLS, lambda: pull.head.sha)
+        sha = api.call(f"read pull request #{number}", PULLS, lambda: pull.head.sha)
     except MissingError:
         return None
     return CommitSha(sha) if is_commit_id(sha) else None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from functools import partial
 
@@ -68,11 +69,11 @@ def test_numbers_that_begin_anew_do_not_silence_the_run_that_knows_the_head(serv
     assert len(ours(server)) == 1
 
 
-def test_c024_a_report_of_5_mb_is_one_comment_within_the_limit(server: GitHubServer, github: Make) -> None:
+def test_c024_a_report_of_megabytes_is_one_comment_within_the_limit(server: GitHubServer, github: Make) -> None:
     """Comment of 5 MB: at most 65,536 after cutting whole rows, with a pointer to the rest; one comment."""
     stages = tuple(
-        StageLine(name=StageName(f"train@{number}"), action="run", reason="😀" * 190, result="ran", seconds=1.0)
-        for number in range(30_000)
+        StageLine(name=StageName(f"train@{number}"), action="run", reason="😀" * 199, result="ran", seconds=1.0)
+        for number in range(10_000)
     )
     assert github().publish(report(stages=stages, edges=())) == ()
 
@@ -121,6 +122,25 @@ def test_of_two_jobs_at_once_the_later_comment_is_left_to_its_own_job(server: Gi
     assert github().publish(report()) == ()
 
     assert ours(server) == [markdown.comment(report()), late]
+
+
+def test_many_jobs_at_once_leave_one_comment(server: GitHubServer) -> None:
+    """Eight jobs report at the same moment, each as it comes: one comment stays, and none fails."""
+    notices: list[tuple[str, ...]] = []
+    gate = threading.Barrier(8)
+
+    def job(number: int) -> None:
+        gate.wait()
+        notices.append(GitHub("acme/churn", "ghs_job", url=server.url).publish(report(event=event(run=number))))
+
+    jobs = [threading.Thread(target=job, args=(number,)) for number in range(12, 20)]
+    for one in jobs:
+        one.start()
+    for one in jobs:
+        one.join()
+
+    assert notices == [()] * 8
+    assert len(ours(server)) == 1
 
 
 def test_a_comment_that_was_doubled_once_is_single_again(server: GitHubServer, github: Make) -> None:

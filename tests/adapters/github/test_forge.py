@@ -6,6 +6,8 @@ from contextlib import closing
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ciml.adapters.github.forge import GitHub
 from ciml.app.ports import Forge
@@ -73,8 +75,7 @@ def test_a_fork_s_token_writes_nothing_and_one_notice_says_so(server: GitHubServ
 
     assert notice == (
         "GitHub was not told (commit status, check run, comment): the token lacks `statuses: write`, `checks: write`, "
-        "`pull-requests: write`; a pull request from a fork cannot have it; a workflow_run workflow reports "
-        "in its place"
+        "`pull-requests: write`. Add it to the job's `permissions`, which a pull request from a fork cannot have."
     )
     assert {entry.method for entry in server.log} == {"POST", "GET"}
 
@@ -189,3 +190,37 @@ def test_a_branch_that_was_deleted_is_told_of_nowhere(server: GitHubServer, gith
     assert github().publish(report(event=event(number=None, head=zeros, head_sha=None, deleted=True))) == ()
 
     assert not server.log
+
+
+def test_without_a_token_nothing_is_asked(server: GitHubServer, github: Make) -> None:
+    """And it is said which one would do."""
+    (notice,) = github("").publish(report())
+
+    assert "CIML_TOKEN" in notice
+    assert not server.log
+
+
+_NAMES = st.sampled_from(
+    ["id", "body", "user", "login", "app", "slug", "creator", "created_at", "url", "message", "output"]
+)
+_JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text()),
+    lambda part: st.one_of(st.lists(part, max_size=3), st.dictionaries(_NAMES, part, max_size=6)),
+    max_leaves=10,
+)
+
+
+def test_whatever_answers_in_github_s_place_raises_nothing(server: GitHubServer) -> None:
+    """Any JSON with any status to every request: notices at most, within a few requests."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(_JSON, min_size=1, max_size=3), st.sampled_from([200, 201, 204, 301, 307, 400, 403, 404, 422, 503]))
+    def check(answers: list[object], status: int) -> None:
+        server.log.clear()
+        server.say([(status, answer) for answer in answers] * 10)
+        forge = GitHub("acme/churn", "ghs_job", url=server.url, sleep=lambda seconds: None)
+        assert all(isinstance(notice, str) for notice in forge.publish(report()))
+        assert len(server.log) <= 12
+
+    check()
+    server.say([])
