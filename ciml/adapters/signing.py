@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ciml.core.errors import ConfigurationError, IntegrityError
+from ciml.core.errors import ConfigurationError, IntegrityError, MissingExtraError
 from ciml.core.signers import Signer
 from ciml.core.value import Value
 from ciml.core.verification import Signature, Signed
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 KEY_VARIABLE = "CIML_SIGNING_KEY"
 """The environment variable that holds the path of the private key."""
-
-_INSTALL = 'pip install "ciml[provenance]"'
 
 
 class _Signature(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -188,4 +186,4 @@ def _public_key(signer: Signer) -> SSlibKey:
 
 def _require_extra(what: str) -> None:
     if find_spec("securesystemslib") is None or find_spec("cryptography") is None:
-        raise ConfigurationError(f"{what} needs packages that are not installed", hint=_INSTALL)
+        raise MissingExtraError(f"{what} needs packages that are not installed", extra="provenance")

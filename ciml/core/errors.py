@@ -3,6 +3,7 @@
     CimlError                     1  a bug in ciml, unless a subclass says otherwise
     ├── UsageError                2
     ├── ConfigurationError        3  ciml.yaml, a manifest, a parameter, an input that is not there
+    │   └── MissingExtraError     3  a package that an extra of ciml brings
     ├── RepositoryError           4  the repository is not in a state that allows this
     ├── ServiceError              5  something outside failed; trying again may help
     ├── TrustError                6  refused by the trust policy
@@ -94,6 +95,14 @@ class ConfigurationError(CimlError):
     def __init__(self, message: str = "", *, problems: Sequence[Problem] = (), hint: str | None = None) -> None:
         self.problems = tuple(problems)
         super().__init__(message or "\n".join(str(problem) for problem in self.problems), hint=hint)
+
+
+class MissingExtraError(ConfigurationError):
+    """What is asked for needs a package that an extra of ciml brings."""
+
+    def __init__(self, message: str, *, extra: str) -> None:
+        super().__init__(message, hint=f'pip install "ciml[{extra}]"')
+        self.extra = extra
 
 
 class RepositoryError(CimlError):

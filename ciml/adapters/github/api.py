@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import MsgspecError
 
 from ciml import __version__
-from ciml.core.errors import ConfigurationError, ServiceError
+from ciml.core.errors import MissingExtraError, ServiceError
 from ciml.core.url import bare, without_secrets
 from ciml.core.value import Value
 
@@ -256,7 +256,9 @@ class Api:
         try:
             from github import Auth, Github
         except ImportError as error:
-            raise MissingExtraError("talking to GitHub needs PyGithub, which is not installed", extra="github") from error
+            raise MissingExtraError(
+                "talking to GitHub needs PyGithub, which is not installed", extra="github"
+            ) from error
         if not self._token:
             raise DeniedError(
                 f"there is no token for {self.where}", hint="The Action's `token`, or CIML_TOKEN, is one."

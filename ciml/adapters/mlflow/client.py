@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ciml.core.errors import CimlError, ConfigurationError, ServiceError
+from ciml.core.errors import CimlError, MissingExtraError, ServiceError
 from ciml.core.url import bare, without_secrets
 
 if TYPE_CHECKING:
@@ -58,9 +58,8 @@ class Connection:
         try:
             from mlflow.tracking.client import MlflowClient
         except ModuleNotFoundError as error:
-            raise ConfigurationError(
-                f"the registry needs MLflow, which is not installed ({error.name} is missing)",
-                hint="pip install 'ciml[mlflow]'",
+            raise MissingExtraError(
+                f"the registry needs MLflow, which is not installed ({error.name} is missing)", extra="mlflow"
             ) from error
         with self.asking("open"):
             return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
