@@ -270,9 +270,9 @@ def stage_refusal(event: Event) -> TrustError | None:
 def notices(event: Event) -> tuple[str, ...]:
     """What a report on an event must say, one sentence each."""
     if event.deleted:
-        return (f"Nothing to do: {event.tag or event.branch} was deleted.",)
+        return (f"Nothing to do: {event.tag or event.branch or 'the branch'} was deleted.",)
     if event.kind is Kind.OTHER:
-        return (f"Nothing to do: nothing follows from the event {event.name}.",)
+        return (f"Nothing to do for the event {event.name}.",)
     if event.kind is Kind.PRIVILEGED:
         return (f"No stage is run for {event.name}: it has the base's credentials, on behalf of anybody.",)
     if event.kind is Kind.PULL_REQUEST and event.fork:

@@ -88,7 +88,7 @@ def event_from(environ: Mapping[str, str], clone: Clone, name: str, *, base: str
     if kind is Kind.TAG:
         return _tag(environ, clone, head)
     deleted = head is not None and is_no_commit(head)
-    branch = clone.branch() if head is None or head == "HEAD" or deleted else _branch(clone, head)
+    branch = clone.branch() if head is None or head == "HEAD" else _branch(clone, head)
     commit = None if deleted else clone.resolve(_full(branch, head))
     compared = kind in (Kind.PULL_REQUEST, Kind.MERGE_GROUP)
     return Event(

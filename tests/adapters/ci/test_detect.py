@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ciml.adapters.ci.detect import detect
+from ciml.adapters.ci.plain import EVENTS
 from ciml.adapters.git.repository import Repository
 from ciml.core.errors import CimlError, ConfigurationError, RepositoryError, ServiceError, UsageError
 from ciml.core.event import Event, Kind, rights, space_of
@@ -103,7 +106,7 @@ def test_c043_a_first_push_and_c044_a_deleted_branch(pushed: RepoBuilder) -> Non
     """Zeros for base and head, as hooks have them."""
     assert told(pushed, "push", base=ZEROS).before == ZEROS
     gone = told(pushed, "push", head=ZEROS)
-    assert (gone.deleted, gone.head) == (True, None)
+    assert (gone.deleted, gone.head, gone.branch) == (True, None, None)
     assert not rights(gone).runs
 
 
@@ -167,6 +170,36 @@ def test_what_the_command_line_may_not_say(pushed: RepoBuilder) -> None:
         told(pushed, head="topic")
     with pytest.raises(UsageError, match="not for a job of GitHub Actions"):
         told(pushed, "push", GITHUB_ACTIONS="true")
+
+
+REVISIONS = st.one_of(
+    st.sampled_from(
+        ["main", "topic", "HEAD", "v1", "main~1", "origin/topic", "@", "-", "refs/tags/v1", ZEROS, "f" * 40]
+    ),
+    st.text(st.characters(blacklist_characters="\0"), max_size=6),
+    st.binary(max_size=4).map(lambda raw: os.fsdecode(raw.replace(b"\0", b"/"))),
+)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(sorted(EVENTS)), base=st.none() | REVISIONS, head=st.none() | REVISIONS)
+def test_any_words_are_an_event_or_an_error_of_ours(
+    pushed: RepoBuilder, name: str, base: str | None, head: str | None
+) -> None:
+    """What they allow beyond the run, the remote's default branch or a tag allows."""
+    with opened(pushed) as clone:
+        try:
+            event = detect({}, clone, event=name, base=base, head=head)
+        except CimlError as error:
+            assert error.code in (2, 3, 4)
+            return
+    found = rights(event)
+    if found.registers or found.promotes or found.admits:
+        assert event.branch == "main"
+        assert event.head is not None
+        assert pushed.git("merge-base", event.head, "origin/main") == event.head
+    if found.deploys == "release":
+        assert event.tag == "v1"
 
 
 def test_a_remote_that_cannot_be_asked(pushed: RepoBuilder) -> None:

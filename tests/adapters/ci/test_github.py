@@ -366,6 +366,15 @@ def test_c001_a_branch_is_bytes() -> None:
     assert told("pull_request", payload).branch == "a$(touch${IFS}x)"
 
 
+def test_c003_titles_bodies_and_labels_are_not_read() -> None:
+    """PR title `a"; ls $GITHUB_WORKSPACE"` / label "`id`" → they reach nobody: an event has no place for them."""
+    payload = example("pull_request")
+    request = payload["pull_request"]
+    request.update(title='a"; ls $GITHUB_WORKSPACE"', body="<canary>", labels=[{"name": "`id`"}])
+    shown = repr(told("pull_request", payload))
+    assert not any(text in shown for text in ("GITHUB_WORKSPACE", "canary", "`id`"))
+
+
 @pytest.mark.parametrize("name", ["a\nb", "a b", "", "a\x00b", "a\ud800b", "x" * 1025, 7, None, ["a"]])
 def test_a_name_that_git_forbids_is_refused(name: object) -> None:
     """A line end in a branch would be a line of somebody's file."""
