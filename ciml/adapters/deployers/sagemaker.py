@@ -135,14 +135,14 @@ class SageMakerDeployer:
             )
         container["ModelDataUrl"] = self._upload(order, container["ModelDataUrl"], files)
         container.pop("ModelDataSource", None)  # describes the same address once more
-        wanted = {**{name: like[name] for name in _OF_MODEL if name in like}, "PrimaryContainer": container}
+        wanted = {**{name: like[name] for name in _OF_MODEL if like.get(name)}, "PrimaryContainer": container}
         name = _name(f"ciml-{order.model}-{order.version}", order, wanted)
         self._make(lambda: sagemaker.create_model(ModelName=name, **wanted))
         return name
 
     def _config(self, order: DeployOrder, like: Mapping[str, Any], variant: Mapping[str, Any], model: str) -> str:
         sagemaker = self._clients.sagemaker()
-        wanted = {name: like[name] for name in _OF_CONFIG if name in like}
+        wanted = {name: like[name] for name in _OF_CONFIG if like.get(name)}
         wanted["ProductionVariants"] = [{**variant, "ModelName": model}]
         name = _name(f"ciml-{order.model}-{order.version}", order, wanted)
         self._make(lambda: sagemaker.create_endpoint_config(EndpointConfigName=name, **wanted))
