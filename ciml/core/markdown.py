@@ -82,7 +82,8 @@ def title(report: Report) -> str:
     failed = [stage.name for stage in report.stages if stage.result == "failed"]
     if failed:
         return f"stage {failed[0]} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else "")
-    return "; ".join(f"{model.name}{_VERDICTS[model.verdict]}" for model in report.models) or "nothing to do"
+    models = sorted(report.models, key=markdown_model.urgency)
+    return "; ".join(f"{model.name}{_VERDICTS[model.verdict]}" for model in models) or "nothing to do"
 
 
 _VERDICTS = {

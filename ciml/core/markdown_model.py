@@ -31,7 +31,7 @@ def overview(models: Sequence[ModelReport]) -> Iterator[Block]:
                 _WORDS[model.verdict],
                 inline(model.outcome or model.reason, 100),
             )
-            for model in sorted(models, key=_urgency)
+            for model in sorted(models, key=urgency)
         ),
         noun="models",
         first=250,
@@ -40,7 +40,7 @@ def overview(models: Sequence[ModelReport]) -> Iterator[Block]:
 
 def details(models: Sequence[ModelReport]) -> Iterator[Block]:
     """Each model: what was decided and why, its checks, its metrics."""
-    for model in sorted(models, key=_urgency):
+    for model in sorted(models, key=urgency):
         yield _gate(model)
         if model.metrics:
             yield _metrics(model)
@@ -49,7 +49,7 @@ def details(models: Sequence[ModelReport]) -> Iterator[Block]:
             yield Block(rank=_NOTES_RANK, rows=tuple(f"- {inline(note, 400)}" for note in notes), noun="notes")
 
 
-def _urgency(model: ModelReport) -> int:
+def urgency(model: ModelReport) -> int:
     """What a reviewer has to look at comes first."""
     return ("rejected", "not-judged", "accepted", "unchanged").index(model.verdict)
 

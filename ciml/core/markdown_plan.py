@@ -20,6 +20,8 @@ _RESULTS = {
     "cancelled": "🟠 cancelled",
 }
 
+_PLANNED = {"run": "to run", "restore": "to restore", "skip": "to skip"}
+
 _STYLES = {
     "ran": "fill:#dbeafe,stroke:#1d4ed8,color:#1e293b",
     "restored": "fill:#dcfce7,stroke:#15803d,color:#1e293b",
@@ -69,12 +71,13 @@ def plan(stages: Sequence[StageLine]) -> Iterator[Block]:
     """The stages with what was decided and why, and what came of it."""
     if not stages:
         return
+    ordered = _eventful_first(stages)
     ran = any(stage.result for stage in stages)
     heads = ("stage", "result", "why", "time") if ran else ("stage", "plan", "why")
     yield Block(
         rank=_PLAN_RANK,
-        head=f"### Stages: {_counted(stages)}\n\n{table(heads, '<<<>'[: len(heads)])}",
-        rows=tuple(_stage(stage, ran=ran) for stage in _eventful_first(stages)),
+        head=f"### Stages: {_counted(ordered)}\n\n{table(heads, '<<<>'[: len(heads)])}",
+        rows=tuple(_stage(stage, ran=ran) for stage in ordered),
         noun="stages",
     )
 
@@ -85,9 +88,7 @@ def _eventful_first(stages: Sequence[StageLine]) -> list[StageLine]:
 
 
 def _counted(stages: Sequence[StageLine]) -> str:
-    words = [
-        stage.result or {"run": "to run", "restore": "to restore"}.get(stage.action, stage.action) for stage in stages
-    ]
+    words = [stage.result or _PLANNED.get(stage.action, stage.action) for stage in stages]
     return ", ".join(f"{words.count(word):,} {inline(word, 40)}" for word in dict.fromkeys(words))
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -199,6 +200,7 @@ def test_an_identity_that_nothing_tells_is_learnt_from_the_comment_itself(server
     server.token("other", permissions={"pull-requests": "write"}, login="ml-bot[bot]", app="ml-bot")
     for run in (12, 13):
         github("other").publish(report(event=event(run=run), title=f"run {run}"))
+        server.now += timedelta(hours=1)
 
     assert len(server.comments(7)) == 1
     assert "run 13" in server.comments(7)[0]["body"]
