@@ -12,22 +12,27 @@ from ciml.cli import quick
 
 TYPE_CHECKING = False  # `typing` itself takes longer to import than the whole answer
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from ciml.core.errors import CimlError
+    from ciml.core.errors import CimlError, MissingExtraError
 
 
 _COMPLETION = "_CIML_COMPLETE"
 """Set by a shell that completes words, as click documents."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ciml and return its exit code; never raises for what a user can cause."""
+def main(arguments: Sequence[str] | None = None, *, missing: Callable[[MissingExtraError], int] | None = None) -> int:
+    """Run ciml and return its exit code; never raises for what a user can cause.
+
+    Args:
+        arguments: of the call; those of the process when None.
+        missing: what to do where an extra is not installed; None to say so.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     _open_streams()
     try:
         answered = quick.answer(given, os.environ)
-        code = answered if answered is not None else _command(given)
+        code = answered if answered is not None else _command(given, missing)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has gone (`ciml log | head`); Python must not complain while it shuts down.
@@ -56,12 +61,12 @@ def _open_streams() -> None:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def _command(arguments: list[str]) -> int:
+def _command(arguments: list[str], missing: Callable[[MissingExtraError], int] | None) -> int:
     """Run one command, whatever it takes."""
     import click
 
     from ciml.cli.group import cli
-    from ciml.core.errors import CimlError, ExitCode
+    from ciml.core.errors import CimlError, ExitCode, MissingExtraError
 
     try:
         if asked := os.environ.get(_COMPLETION):
@@ -72,7 +77,7 @@ def _command(arguments: list[str]) -> int:
         with cli.make_context("ciml", [*arguments], obj=tuple(arguments)) as context:
             return int(cli.invoke(context) or 0)
     except CimlError as error:
-        return _tell(error)
+        return missing(error) if missing and isinstance(error, MissingExtraError) else _tell(error)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +15,7 @@ from ciml.adapters.git.credentials import with_token
 from ciml.adapters.handover import Handover
 from ciml.app.base import base_of, policy_of
 from ciml.app.plan import Prepared, prepare
+from ciml.app.ports import Tree
 from ciml.app.project import Project
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
@@ -87,8 +88,9 @@ class Call:
     @cached_property
     def project(self) -> Project:
         """The commit's pipeline under the policy that counts, with the store that the event may use."""
-        project = project_at(self.place, self.invocation, {**self.event.inputs, **self.asked.params})
-        pipeline = project.pipeline if self.rights.head_policy else self._under_base_policy(project)
+        params = {**self.event.inputs, **self.asked.params}
+        project = project_at(self.place, self.invocation, params)
+        pipeline = project.pipeline if self.rights.head_policy else self._under_base_policy(project, params)
         for warning in pipeline.warnings:
             self.console.warn(warning)
         store = open_store(
@@ -110,21 +112,37 @@ class Call:
             return self.rights.reads  # it costs time and nothing else
         return rights(self.event, reuse=pipeline.reuse, merged=merged, checked_out=self.head_commit).reads
 
-    def _under_base_policy(self, project: Project) -> Pipeline:
+    def _under_base_policy(self, project: Project, params: Mapping[str, str]) -> Pipeline:
         found = policy_of(self.event, self.place.repository)
         before = None
         if found.commit is None:
             self.notices.append(f"The policy that counts cannot be found: {found.reason}.")
         else:
             try:
-                # Values given at run time are the head's to choose: the workflow file that gives them is its own.
-                documents = Documents(self.place.index, profile=self.invocation.profile, params={})
-                before = documents.pipeline(project.history.commit_tree(found.commit))
+                before = self._policy(project.history.commit_tree(found.commit), params)
             except ConfigurationError as error:
                 self.notices.append(f"The base has no policy that can be read: {error.message}")
         pipeline, told = with_base_policy(project.pipeline, before)
         self.notices += told
         return pipeline
+
+    def _policy(self, tree: Tree, params: Mapping[str, str]) -> Pipeline:
+        """The pipeline of a commit whose policy counts, as far as that commit alone can say.
+
+        Values and the profile of this call are the head's to choose, since the workflow file that gives
+        them is its own. They serve only where that commit has no value, or has that profile too.
+
+        Raises:
+            ConfigurationError: it has no ciml.yaml, or none that can be read.
+        """
+        profile = self.invocation.profile
+        try:
+            return Documents(self.place.index, profile=profile, params={}).pipeline(tree)
+        except ConfigurationError as error:
+            lacks = {problem.key for problem in error.problems}
+        given = {name: value for name, value in params.items() if f"params.{name}" in lacks}
+        profile = None if "profiles" in lacks else profile
+        return Documents(self.place.index, profile=profile, params=given).pipeline(tree)
 
     @cached_property
     def base(self) -> Base:

@@ -9,7 +9,7 @@ from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import publish_outputs
 from ciml.cli.commands.plan import show
 from ciml.core.batches import batches
-from ciml.core.errors import CimlError, ExitCode
+from ciml.core.errors import CimlError, ExitCode, MissingExtraError
 from ciml.core.handover import HandedPlan
 from ciml.core.ids import ModelName
 
@@ -40,6 +40,7 @@ def hand_over(call: Call, plan: HandedPlan) -> None:
     publish_outputs(
         call,
         {
+            "head": call.head_commit or "",
             "changed": str(bool(plan.jobs)).lower(),
             "stages": json.dumps(plan.jobs, separators=(",", ":")),
             "rescore": json.dumps(list(plan.rescore)),
@@ -66,6 +67,8 @@ def _bring(call: Call, choice: Choice) -> list[ModelName]:
         registration = call.registries.read(model.name).versions[champion.version]
         try:
             call.registries.fetch(registration)
+        except MissingExtraError:
+            raise
         except CimlError as error:
             if call.rights.registers:
                 raise

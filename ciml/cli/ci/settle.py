@@ -12,6 +12,7 @@ from ciml.cli.ci.admission import admit
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import Closing
+from ciml.cli.ci.extras import require_extras
 from ciml.cli.ci.plan import nothing
 from ciml.cli.ci.relayed import Relayed, anywhere
 from ciml.cli.ci.stage import guarded
@@ -29,6 +30,7 @@ def settle(call: Call) -> ExitCode:
     if not call.rights.runs:
         return nothing(call)
     choice, running = choose(call), _running(call)
+    require_extras(call, choice)
     relayed = Relayed(call)
     with Live(call.console, 0) as live, interruptible():
         means = relayed.instead(running.means(live))
@@ -42,6 +44,7 @@ def whole(call: Call) -> ExitCode:
     if not call.rights.runs:
         return nothing(call)
     choice, running = choose(call), _running(call)
+    require_extras(call, choice)
     stages = call.prepared.graph.pipeline.stages.values()
     with Live(call.console, len(choice.needed)) as live, interruptible():
         for attempt in range(1, _ROUNDS + 1):

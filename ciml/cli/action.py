@@ -1,0 +1,147 @@
+"""What `action.yml` starts: inputs by environment variable, then `ciml` as anybody would call it.
+
+    python -I -m ciml.cli.action
+
+Inputs are one JSON object in the variable CIML_INPUTS, so nothing of them is ever text of a script.
+The Action begins with few packages; where more are needed it is told so by the output `more`,
+brings them and calls this once more, with CIML_MORE set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping, MutableMapping
+
+import msgspec
+
+from ciml.adapters.ci.runner import Runner
+from ciml.cli.main import main as ciml
+from ciml.core.errors import CimlError, ConfigurationError, ExitCode, MissingExtraError
+
+PHASES = ("plan", "stage", "rescore", "settle", "deploy", "record", "report")
+"""Commands that are phases of `ciml ci`, so that a workflow can name them alone."""
+
+_VERSION = re.compile(r"3\.\d{1,2}(\.\d{1,2})?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_KEY = "CIML_SIGNING_KEY"
+_INPUTS = {
+    "store": "CIML_STORE",
+    "registry": "MLFLOW_TRACKING_URI",
+    "token": "CIML_TOKEN",
+    "comment": "CIML_COMMENT",
+}
+"""Input -> variable that it sets, where it says something."""
+
+
+def arguments(inputs: Mapping[str, str]) -> list[str]:
+    """The words after `ciml` that the inputs ask for.
+
+    Args:
+        inputs: by name in kebab-case; those that are not given are absent or empty.
+
+    Raises:
+        ConfigurationError: an input is not what it can be.
+    """
+    words = _words(inputs, "command") or ["ci"]
+    if words[0] in PHASES:
+        words = ["ci", *words]
+    directory = inputs.get("working-directory", "")
+    options = ["-C", directory] if directory else []
+    if profile := inputs.get("profile", ""):
+        if not _NAME.fullmatch(profile):
+            raise _wrong("profile", profile, "the name of a profile")
+        options += ["--profile", profile]
+    if words[0] != "ci":
+        return [*options, *words]
+    for name in ("stages", "models", "environment"):
+        # An environment's name may hold spaces; names of stages and models hold none.
+        words += [inputs[name]] if name == "environment" and inputs.get(name) else inputs.get(name, "").split()
+    for name, option in (("base", "--base"), ("from", "--from"), ("to", "--to")):
+        if value := inputs.get(name, ""):
+            words += [option, value]
+    return [*options, *words, *_params(inputs)]
+
+
+def _words(inputs: Mapping[str, str], name: str) -> list[str]:
+    try:
+        return shlex.split(inputs.get(name, ""))
+    except ValueError as error:
+        raise _wrong(name, inputs[name], "words as a shell would take them") from error
+
+
+def _params(inputs: Mapping[str, str]) -> list[str]:
+    lines = [line.strip() for line in inputs.get("params", "").splitlines() if line.strip()]
+    for line in lines:
+        if "=" not in line:
+            raise _wrong("params", line, "lines of NAME=VALUE")
+    return [word for line in lines for word in ("-P", line)]
+
+
+def check(inputs: Mapping[str, str]) -> None:
+    """Nothing, once the inputs that never reach a command are what they can be.
+
+    Raises:
+        ConfigurationError: one is not.
+    """
+    version = inputs.get("python-version", "")
+    if version and not _VERSION.fullmatch(version):
+        raise ConfigurationError(f"input 'python-version' is not a version: {version!r}", hint='python-version: "3.11"')
+    if inputs.get("comment", "true") not in ("", "true", "false"):
+        raise _wrong("comment", inputs["comment"], "true or false")
+
+
+def _wrong(name: str, value: str, right: str) -> ConfigurationError:
+    return ConfigurationError(f"input {name!r} is {value!r}, which is not {right}")
+
+
+def given(environ: Mapping[str, str]) -> dict[str, str]:
+    """The Action's inputs, by name in kebab-case.
+
+    Raises:
+        ConfigurationError: they are not what a runner hands on.
+    """
+    try:
+        inputs = msgspec.json.decode(environ.get("CIML_INPUTS", "{}"), type=dict[str, str])
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError(f"CIML_INPUTS is not the Action's inputs: {error}") from error
+    return {name: value.strip() for name, value in inputs.items()}
+
+
+def prepare(inputs: Mapping[str, str], environ: MutableMapping[str, str]) -> None:
+    """Set the variables that inputs stand for, and lay the signing key down as the file that is read."""
+    for name, variable in _INPUTS.items():
+        if inputs.get(name):
+            environ[variable] = inputs[name]
+    if environ.get(_KEY, "").lstrip().startswith("-----BEGIN"):
+        folder = environ.get("RUNNER_TEMP") or tempfile.gettempdir()
+        descriptor, path = tempfile.mkstemp(prefix="ciml-key-", dir=folder)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(environ[_KEY].strip() + "\n")
+        environ[_KEY] = path
+
+
+def main() -> int:
+    """The exit code of the call, with the output `more` where it could not begin."""
+    try:
+        inputs = given(os.environ)
+        check(inputs)
+        words = arguments(inputs)
+    except CimlError as error:
+        sys.stderr.write(f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+        return error.code
+    prepare(inputs, os.environ)
+    return ciml(words, missing=None if os.environ.get("CIML_MORE") else _ask_for)
+
+
+def _ask_for(error: MissingExtraError) -> int:
+    sys.stdout.write(f"{error.message}: it is brought now.\n")
+    Runner(os.environ).outputs({"more": error.extra})
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Packages that a call will need, asked for before anything is begun."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from ciml.adapters.alerts import VARIABLE
+from ciml.adapters.signing import KEY_VARIABLE
+from ciml.cli.ci.call import Call
+from ciml.cli.ci.choice import Choice
+from ciml.core.errors import MissingExtraError
+
+
+def require_extras(call: Call, choice: Choice) -> None:
+    """Nothing, once all is installed that registering and telling will need.
+
+    A job that finds nothing to do needs none of it; one that would find it missing half-way would
+    have judged, and a verdict that is on record is told to nobody again.
+
+    Raises:
+        MissingExtraError: names the extra.
+    """
+    models = call.project.pipeline.models
+    if all(name in choice.settled for name in models):
+        return
+    environ = call.invocation.environ
+    registers = call.rights.registers and call.registries.uri is not None
+    wanted = {
+        "mlflow": ("mlflow", registers),
+        "provenance": ("securesystemslib", registers and bool(environ.get(KEY_VARIABLE))),
+        "alerts": ("apprise", bool(environ.get(VARIABLE, "").strip())),
+    }
+    for extra, (module, needed) in wanted.items():
+        if needed and find_spec(module) is None:
+            raise MissingExtraError(f"this run needs {module}, which is not installed", extra=extra)
