@@ -133,6 +133,10 @@ class Index:
                 watched[f"{path}/{os.fsdecode(below)}" if below else path] = before
         return watched
 
+    def folder(self, name: str) -> str:
+        """Where this work tree's memory of another kind is kept; it need not exist."""
+        return f"{self._root}/{self._tree}/{name}"
+
     def flush(self) -> None:
         """Write what was added."""
         if self._imports is not None and len(self._imports) != self._imports_before:

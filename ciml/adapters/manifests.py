@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import posixpath
+import re
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -10,13 +13,15 @@ from ciml.adapters.typed import read
 from ciml.adapters.yaml import compose
 from ciml.core.document import Keys
 from ciml.core.errors import ConfigurationError, Problem
-from ciml.core.ids import Digest, RepoPath
+from ciml.core.ids import Digest, RepoPath, is_digest
 from ciml.core.key import digest
 from ciml.core.manifest import DVC_SUFFIX, Manifest, stands_for
+from ciml.core.s3 import s3_address
 
 _SHA256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", title="a SHA-256 in 64 hex digits")]
 _MD5 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}(\.dir)?$", title="an MD5, with .dir for a directory")]
 _T = TypeVar("_T")
+_PLAIN = re.compile(r"s3://[A-Za-z0-9._/-]+")
 _Count = Annotated[int, msgspec.Meta(ge=0, title="a whole number from 0")]
 
 
@@ -29,6 +34,9 @@ class _ManifestKeys(Keys, frozen=True, kw_only=True):
     files: _Count
     directory: bool = False
     source: str = ""
+    object_version: str = ""
+    etag: str = ""
+    index: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$", title="a SHA-256 in 64 hex digits")] = ""
 
 
 class _PointerOutput(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +66,8 @@ def parse(text: bytes, file: RepoPath) -> Manifest:
     if keys.version != 1:
         problem = Problem(message=f"version {keys.version} is unknown", file=file, hint="a newer ciml wrote this")
         raise ConfigurationError(problems=[problem])
+    if (wrong := _source_problem(keys, file)) is not None:
+        raise ConfigurationError(problems=[wrong])
     return Manifest(
         file=file,
         path=path,
@@ -66,7 +76,51 @@ def parse(text: bytes, file: RepoPath) -> Manifest:
         files=keys.files,
         directory=keys.directory,
         source=keys.source or None,
+        object_version=keys.object_version or None,
+        etag=keys.etag or None,
+        index=Digest(keys.index) if keys.index else None,
     )
+
+
+def dump(manifest: Manifest) -> bytes:
+    """The text of a manifest, the same wherever it is written."""
+    lines = [
+        f"# Stands for {posixpath.basename(manifest.path)}, whose bytes are not in Git. `ciml data` writes this file.",
+        "version: 1",
+        f"sha256: {manifest.digest}",
+        f"size: {manifest.size}",
+        f"files: {manifest.files}",
+        *(["directory: true"] if manifest.directory else []),
+        *_lines("source", manifest.source),
+        *_lines("object-version", manifest.object_version),
+        *_lines("etag", manifest.etag),
+        *_lines("index", manifest.index),
+    ]
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+
+
+def _lines(key: str, value: str | None) -> list[str]:
+    """The line of a key, in quotes where YAML might take the text for something else; none without a value."""
+    if not value:
+        return []
+    plain = _PLAIN.fullmatch(value) or is_digest(value)
+    return [f"{key}: {value}" if plain else f"{key}: {json.dumps(value)}"]
+
+
+def _source_problem(keys: _ManifestKeys, file: RepoPath) -> Problem | None:
+    """What is wrong with where a manifest says that the data comes from."""
+    if not keys.source:
+        pins = {"object-version": keys.object_version, "etag": keys.etag, "index": keys.index}
+        pinned = next((key for key, value in pins.items() if value), None)
+        return Problem(message="pins a `source` that is not named", file=file, key=pinned) if pinned else None
+    try:
+        address = s3_address(keys.source)
+    except ConfigurationError as error:
+        return Problem(message=error.message, file=file, key="source", hint=error.hint)
+    if address.is_prefix != keys.directory:
+        kind = "many objects" if address.is_prefix else "one object"
+        return Problem(message=f"names {kind}, and `directory` says otherwise", file=file, key="source")
+    return None
 
 
 def _pointer(text: bytes, file: RepoPath, path: RepoPath) -> Manifest:
@@ -83,6 +137,7 @@ def _pointer(text: bytes, file: RepoPath, path: RepoPath) -> Manifest:
         size=out.size,
         files=out.nfiles,
         directory=out.md5.endswith(".dir"),
+        md5=out.md5,
     )
 
 

@@ -7,7 +7,7 @@ from time import monotonic
 
 from ciml.app.judge import Fetch, Judging
 from ciml.app.orders import Orders
-from ciml.app.plan import Prepared, wanted_stages
+from ciml.app.plan import Prepared, refuse_edited, wanted_stages
 from ciml.app.ports import Executor, Ledgers, Store
 from ciml.app.project import Project
 from ciml.app.recover import Recovery
@@ -100,10 +100,12 @@ def perform(
 
     Raises:
         UsageError: a target is no stage.
+        RepositoryError: data was edited and its manifest was not.
         InterruptedRunError: ciml was told to stop.
     """
     begun = monotonic()
     wanted_stages(prepared.graph, options.targets)
+    refuse_edited(prepared)
     real = _orders(project, prepared)
     orders = means.relayed(prepared.graph, real) if means.relayed else real
     rescoring = means.relayed_rescoring(prepared.graph, real) if means.relayed_rescoring else real

@@ -32,6 +32,8 @@ class Prepared(Value, frozen=True, kw_only=True):
     reasons: Reasons
     evidence: LookedUp
     outputs: WorkTree | None
+    edited: tuple[RepoPath, ...] = ()
+    """Data that lies in the work tree and is not what its manifest says; sorted."""
 
 
 def prepare(project: Project, *, base: str | None = None, unknown: str | None = None) -> Prepared:
@@ -48,7 +50,8 @@ def prepare(project: Project, *, base: str | None = None, unknown: str | None = 
         RepositoryError: `base` names no commit.
     """
     graph = project_graph(project, project.tree, project.pipeline)
-    dirty = is_dirty(project.tree, graph)
+    edited = edited_data(project, graph)
+    dirty = bool(edited) or is_dirty(project.tree, graph)
     commit, unknown = (None, unknown) if unknown else _base(project, base, dirty=dirty)
     before, changes = _compare(project, graph, commit, unknown)
     outputs = project.outputs(project.pipeline) if project.outputs else None
@@ -56,6 +59,7 @@ def prepare(project: Project, *, base: str | None = None, unknown: str | None = 
         graph=graph,
         base=commit,
         dirty=dirty,
+        edited=edited,
         changes=changes,
         reasons=Reasons(graph, before),
         evidence=LookedUp(project.store, outputs, project.pipeline.params),
@@ -101,6 +105,34 @@ def wanted_stages(graph: Graph, targets: Sequence[StageName]) -> tuple[StageName
         raise UsageError(f"there is no stage {unknown[0]!r}", hint=suggestion(unknown[0], graph.pipeline.stages))
     needed = dag.upstream(graph.waits, targets or graph.order)
     return tuple(name for name in graph.order if name in needed)
+
+
+def edited_data(project: Project, graph: Graph) -> tuple[RepoPath, ...]:
+    """The data inputs that lie in the work tree and are not what their manifests say, sorted."""
+    if project.data is None:
+        return ()
+    inputs = {
+        item.stood_for: item.whole or item.digest
+        for inputs in graph.inputs.values()
+        for item in inputs
+        if isinstance(item, DataInput) and item.md5 is None
+    }
+    return tuple(sorted(path for path, digest in inputs.items() if project.data.is_edited(path, digest)))
+
+
+def refuse_edited(prepared: Prepared) -> None:
+    """Refuse to run on data that nobody has said is meant.
+
+    Raises:
+        RepositoryError: data was edited and its manifest was not.
+    """
+    if prepared.edited:
+        paths = " ".join(prepared.edited)
+        verb = "is" if len(prepared.edited) == 1 else "are"
+        raise RepositoryError(
+            f"{', '.join(prepared.edited)} {verb} not what the manifest says",
+            hint=f"`ciml data update {paths}` takes it as it is now, `ciml data pull --force {paths}` puts it back.",
+        )
 
 
 def is_dirty(tree: Tree, graph: Graph) -> bool:

@@ -82,6 +82,14 @@ class History(Protocol):
         ...
 
 
+class DataOnDisk(Protocol):
+    """What lies at the paths of manifests."""
+
+    def is_edited(self, path: RepoPath, digest: Digest) -> bool:
+        """Whether something lies there that has not this digest."""
+        ...
+
+
 class Project(Value, frozen=True, kw_only=True):
     """One repository, ready to plan and run."""
 
@@ -98,3 +106,5 @@ class Project(Value, frozen=True, kw_only=True):
     """None where `root` is."""
     last_commit: CommitSha | None
     """The commit of the last run here."""
+    data: DataOnDisk | None = None
+    """The work tree's; None where there is none."""

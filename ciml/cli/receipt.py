@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ciml.app.plan import Prepared
 from ciml.app.project import Project
@@ -12,8 +12,13 @@ from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.wiring import Place, ledgers_are_local
 from ciml.core.changes import CONFIGURATION
-from ciml.core.inputs import DataInput, TrackedInput
+from ciml.core.inputs import DataInput, Input, TrackedInput
 from ciml.core.tree import DIRECTORY, SUBMODULE
+
+Signature = quick.Signature
+
+_WATCHED = 20_000
+"""Data files from which on they are looked at by the ordinary way, which needs less memory."""
 
 
 def keep(
@@ -22,6 +27,9 @@ def keep(
     """Leave a receipt for `ciml.cli.quick`, where the answer depends on this machine's files alone."""
     local = ledgers_are_local(place, project.pipeline, invocation.environ)
     if place.root is None or not local:
+        return
+    data = _data(place, prepared)
+    if data is None:
         return
     inputs = [*_inputs(place.root, prepared)]
     if any(path.endswith("/.git") for path in inputs):
@@ -40,7 +48,7 @@ def keep(
             # Once these are as they were, a verdict may be due that was not before.
             *(f"{place.root}/{path}" for path in project.tree.dirty),
         ],
-        known=place.index.watched(outputs),
+        known=place.index.watched(outputs) | data,
         out=console.out,
         error=console.error,
         code=code,
@@ -53,6 +61,24 @@ def _store(state: str) -> list[str]:
     store = f"{state}/store"
     bins = [f"/actions/{name}" for name in os.listdir(f"{store}/actions")] if os.path.isdir(f"{store}/actions") else []
     return [store + name for name in ("", "/salt", "/actions", *bins, "/quarantine", "/trash", "/marks")]
+
+
+def _data(place: Place, prepared: Prepared) -> dict[str, Signature] | None:
+    """Every data file with the signature it was read with; None where they are too many to be looked at each time."""
+    found: dict[str, Signature] = {}
+    tree = place.data()
+    for path in {item.stood_for for inputs in prepared.graph.inputs.values() for item in _of_data(inputs)}:
+        if tree is None or not tree.here(path):
+            found[f"{place.root}/{path}"] = (0, 0, 0, 0)
+        elif (watched := tree.watched(path, _WATCHED - len(found))) is None:
+            return None
+        else:
+            found |= watched
+    return found
+
+
+def _of_data(inputs: Iterable[Input]) -> Iterator[DataInput]:
+    return (item for item in inputs if isinstance(item, DataInput))
 
 
 def _inputs(root: str, prepared: Prepared) -> Iterator[str]:

@@ -66,7 +66,7 @@ class Registering:
 
     def may_register(self) -> CimlError | None:
         """Why nothing of this may be registered, or None where it may."""
-        dirty = self._project.tree.dirty if self._prepared.dirty else ()
+        dirty = (*self._project.tree.dirty, *self._prepared.edited) if self._prepared.dirty else ()
         return may_register(self.registries.standing(self._project.tree.commit, dirty))
 
     def known(self, model: Model) -> Registered | None:

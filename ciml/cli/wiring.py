@@ -6,6 +6,7 @@ import platform as host
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -18,12 +19,17 @@ from ciml.adapters.stores.local import LocalStore
 from ciml.app.ports import Tree
 from ciml.app.project import Project
 from ciml.cli.invocation import Invocation
+from ciml.cli.storing import personal_store
 from ciml.core.changes import CONFIGURATION
 from ciml.core.errors import ConfigurationError
 from ciml.core.ids import CommitSha, Digest, RepoPath
 from ciml.core.key import digest
 from ciml.core.manifest import Manifest
 from ciml.core.pipeline import ParamValue, Pipeline
+
+if TYPE_CHECKING:
+    from ciml.adapters.datatree import DataTree
+    from ciml.cli.storing import AnyStore
 
 
 class Place:
@@ -37,15 +43,39 @@ class Place:
         self.root = self.repository.root
         self.index = Index(f"{self.state}/index", self.root or self.repository.git_dir)
         self.store = LocalStore(f"{self.state}/store")
+        self.project_store: AnyStore = self.store
+        """What `ciml.yaml` names: this clone's own store, or one that others share."""
+
+    def use(self, store: AnyStore) -> AnyStore:
+        """Let this be the store of the project; it is closed with the place."""
+        self._close_project_store()
+        self.project_store = store
+        return store
+
+    def _close_project_store(self) -> None:
+        if self.project_store is not self.store:
+            self.project_store.close()
+            self.project_store = self.store
 
     def move_into(self, space: str, reads: Sequence[str]) -> None:
         """Write records into this space from now on, and believe those of the others besides."""
+        self._close_project_store()
         self.store.close()
-        self.store = LocalStore(f"{self.state}/store", space=space, reads=reads)
+        self.store = self.project_store = LocalStore(f"{self.state}/store", space=space, reads=reads)
+
+    def data(self) -> DataTree | None:
+        """What lies at the paths of manifests; None in a bare repository."""
+        if self.root is None:
+            return None
+        from ciml.adapters.datatree import DataTree
+        from ciml.adapters.memo import Memos
+
+        return DataTree(self.root, self.store, Memos(self.index.folder("data"), self.root), self.repository.git)
 
     def close(self) -> None:
         """End what was started, and keep what was learned."""
         self.index.flush()
+        self._close_project_store()
         self.store.close()
         self.repository.close()
 
@@ -142,12 +172,13 @@ def project_at(place: Place, invocation: Invocation, params: Mapping[str, str], 
         tree=tree,
         documents=documents,
         pipeline=structs.replace(pipeline, warnings=(*pipeline.warnings, *_loose_requirements(pipeline, tree))),
-        store=place.store,
+        store=personal_store(place, pipeline, invocation.environ),
         memory=place.index,
         platform=worker_platform(),
         root=place.root if in_work_tree else None,
         outputs=_outputs(place) if in_work_tree else None,
         last_commit=last_commit(place),
+        data=place.data() if in_work_tree else None,
     )
 
 
@@ -166,7 +197,9 @@ def _loose_requirements(pipeline: Pipeline, tree: Tree) -> list[str]:
 def _outputs(place: Place) -> Callable[[Pipeline], Outputs]:
     root = place.root
     assert root is not None, "a work tree has a root"
-    return lambda pipeline: Outputs(root, pipeline.stages, place.store, place.index, link=pipeline.link == "hard")
+    return lambda pipeline: Outputs(
+        root, pipeline.stages, place.project_store, place.index, link=pipeline.link == "hard"
+    )
 
 
 def last_commit(place: Place) -> CommitSha | None:

@@ -29,6 +29,17 @@ class DataInput(Value, frozen=True, kw_only=True, tag="data"):
     directory: bool
     source: str | None = None
     """Where the bytes also are: `s3://…`."""
+    part: str = ""
+    """A path below what the manifest stands for when the stage reads just that; "" for the whole."""
+    whole: Digest | None = None
+    """Of what the manifest stands for, where this is a part of it."""
+    md5: str | None = None
+    """The name under which DVC's caches have it, where a DVC pointer is the manifest."""
+
+    @property
+    def stood_for(self) -> RepoPath:
+        """What the manifest stands for."""
+        return RepoPath(self.path.removesuffix(f"/{self.part}")) if self.part else self.path
 
 
 class ProducedInput(Value, frozen=True, kw_only=True, tag="produced"):

@@ -207,13 +207,14 @@ def differences(before: Digest, after: Digest, fetch: Fetch) -> Iterator[Change]
     """What two listings do not have in common, by path; leaves that both have are not fetched."""
     old, new = list(_leaves(before, fetch)), list(_leaves(after, fetch))
     shared = {part.digest for part in old} & {part.digest for part in new}
-    return _merged(
+    return merged(
         _entries((part for part in old if part.digest not in shared), fetch),
         _entries((part for part in new if part.digest not in shared), fetch),
     )
 
 
-def _merged(old: Iterator[Entry], new: Iterator[Entry]) -> Iterator[Change]:
+def merged(old: Iterator[Entry], new: Iterator[Entry]) -> Iterator[Change]:
+    """Where two lists of entries, both sorted by path, differ."""
     left, right = next(old, None), next(new, None)
     while left or right:
         if left and (right is None or left.path < right.path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from ciml.core.ids import Digest, RepoPath
+from ciml.core.results import Output
 from ciml.core.value import Value
 
 SUFFIX = ".manifest.yaml"
@@ -19,13 +20,26 @@ class Manifest(Value, frozen=True, kw_only=True):
     path: RepoPath
     """What it stands for."""
     digest: Digest
-    """SHA-256 of the file, or of the directory's listing."""
+    """SHA-256 of the file, or of the directory's listing; of a DVC pointer, a name made from its MD5."""
     size: int
     """Bytes in all."""
     files: int
     directory: bool
     source: str | None = None
     """Where the data comes from, such as `s3://bucket/prefix/`."""
+    object_version: str | None = None
+    """The version of the one object at `source`, where the bucket has versions."""
+    etag: str | None = None
+    """The ETag of the one object at `source`."""
+    index: Digest | None = None
+    """Of the objects below `source`: the listing that says which object, ETag and version each file is."""
+    md5: str | None = None
+    """The name under which DVC's caches have it, `.dir` for a directory; None in a manifest of ciml's own."""
+
+    @property
+    def output(self) -> Output:
+        """What it stands for, as the store knows it."""
+        return Output(path=self.path, digest=self.digest, size=self.size, files=self.files, directory=self.directory)
 
 
 def manifest_paths(path: RepoPath) -> tuple[RepoPath, RepoPath]:
@@ -40,3 +54,15 @@ def stands_for(manifest: RepoPath) -> RepoPath | None:
         if manifest.endswith(suffix) and posixpath.basename(manifest) != suffix:
             return RepoPath(manifest.removesuffix(suffix))
     return None
+
+
+def manifest_of(output: Output, path: RepoPath) -> Manifest:
+    """The manifest for data that lies at `path` and comes from nowhere else."""
+    return Manifest(
+        file=manifest_paths(path)[0],
+        path=path,
+        digest=output.digest,
+        size=output.size,
+        files=output.files,
+        directory=output.directory,
+    )

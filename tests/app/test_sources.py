@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,8 @@ def test_an_ignored_file_is_an_error_that_says_so(space: Workspace) -> None:
 
 def test_an_ignored_file_with_a_manifest_is_data(space: Workspace) -> None:
     """Data is ignored by Git and named by its manifest: nothing to complain of."""
-    space.repo.commit({"ciml.yaml": yaml("x.csv"), ".gitignore": "*.csv\n", "x.csv.manifest.yaml": MANIFEST})
+    manifest = f"version: 1\nsha256: {hashlib.sha256(b'1').hexdigest()}\nsize: 1\nfiles: 1\n"
+    space.repo.commit({"ciml.yaml": yaml("x.csv"), ".gitignore": "*.csv\n", "x.csv.manifest.yaml": manifest})
     space.repo.write({"x.csv": "1"})
     assert isinstance(inputs(space)[0], DataInput)
     assert not space.plan().dirty

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from ciml.adapters.git.command import Git
-from ciml.adapters.git.trees import decoded
+from ciml.adapters.git.trees import decoded, encoded
 from ciml.core.ids import RepoPath
 from ciml.core.paths import folders
 
@@ -35,3 +35,17 @@ def ignored(git: Git, path: RepoPath) -> bool:
     """Whether something lies at or below `path` that Git was told to ignore."""
     flags = ("--others", "--ignored", "--exclude-standard", "--directory")
     return bool(git.ask("ls-files", "-z", *flags, "--", path).out)
+
+
+def ignoring_rule(git: Git, path: RepoPath) -> str | None:
+    """The rule by which Git ignores a path, tracked or not, as `.gitignore:3: data/`; None where it does not."""
+    plain = Git(git.directory, git.env)
+    del plain.env["GIT_LITERAL_PATHSPECS"]  # which this command refuses; it takes no patterns anyway
+    # A path that begins with a colon would be magic.
+    answer = plain.ask("check-ignore", "--verbose", "--no-index", "-z", "--stdin", data=b"./" + encoded(path) + b"\0")
+    if answer.code not in (0, 1):
+        raise git.error(("check-ignore",), answer)
+    if not answer.out:
+        return None
+    file, line, pattern, *_ = (decoded(part) for part in answer.out.split(b"\0"))
+    return None if pattern.startswith("!") else f"{file}:{line}: {pattern}"

@@ -1,18 +1,16 @@
-"""What lies at a path, taken into a store: files as they are, a directory as its listing.
-
-The walk goes from folder to folder by descriptor, so that no link that is swapped in meanwhile leads
-elsewhere, and in the listing's own order, so that a million files need no more memory than one folder.
-"""
+"""What lies at a path, taken into a store: files as they are, a directory as its listing."""
 
 from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from ciml.adapters import files
 from ciml.adapters.stores.pair import Pair, batched
+from ciml.adapters.stores.walk import VISITED, Found, Taken, changed, open_folder, settled, shown, walk
 from ciml.core import listing
 from ciml.core.errors import StageError, TrustError
 from ciml.core.ids import Digest, RepoPath
@@ -31,31 +29,35 @@ class Sink(Protocol):
         """Digest, status and size of a regular file, now kept."""
         ...
 
+    def keeps(self, digest: Digest, size: int) -> bool:
+        """Whether those bytes are kept already, and stay."""
+        ...
+
     def forked(self) -> None:
         """From here on this is a second process beside the first one."""
         ...
 
 
-class Found:
-    """Something in a directory, in the order of its listing."""
+class Watch(Protocol):
+    """Remembers what was read, so that it need not be read again."""
 
-    __slots__ = ("folder", "kind", "name")
+    def known(self) -> Iterator[Taken]:
+        """What is remembered, sorted by path."""
+        ...
 
-    def __init__(self, folder: bytes, name: bytes, kind: int) -> None:
-        self.folder = folder
-        """Below the top, with a final slash; b"" is the top itself."""
-        self.name = name
-        self.kind = kind
-        """`listing.FILE`, `LINK` or `FOLDER` (an empty one)."""
-
-    @property
-    def path(self) -> bytes:
-        """Below the top."""
-        return self.folder + self.name
+    def add(self, taken: Taken) -> None:
+        """Remember this; it comes sorted by path."""
+        ...
 
 
-def ingest(path: str, name: RepoPath, sink: Sink) -> Output:
+def ingest(path: str, name: RepoPath, sink: Sink, watch: Watch | None = None) -> Output:
     """The file or directory at `path`, in the sink.
+
+    Args:
+        path: absolute.
+        name: what it is called in errors and in the answer.
+        sink: where the bytes go.
+        watch: what is remembered of `path` is not read again where its signature is the same.
 
     Raises:
         TrustError: it is a link, or holds one that leaves it.
@@ -68,9 +70,8 @@ def ingest(path: str, name: RepoPath, sink: Sink) -> Output:
     if stat.S_ISLNK(status.st_mode):
         raise TrustError(f"{name} is a symbolic link", hint="Copy the file to the declared path.")
     if not stat.S_ISDIR(status.st_mode):
-        digest, status, size = sink.put_file(path, name)
-        return Output(path=name, digest=digest, size=size, executable=bool(status.st_mode & 0o100))
-    return _directory(path, name, sink)
+        return _file(path, name, sink, watch)
+    return _directory(path, name, sink, watch)
 
 
 def store_listing(entries: Iterator[Entry], name: RepoPath, sink: Sink) -> Output:
@@ -83,81 +84,50 @@ def store_listing(entries: Iterator[Entry], name: RepoPath, sink: Sink) -> Outpu
     return Output(path=name, digest=digest, size=size, files=count, directory=True)
 
 
-def _directory(path: str, name: RepoPath, sink: Sink) -> Output:
+def _file(path: str, name: RepoPath, sink: Sink, watch: Watch | None) -> Output:
+    now = time.time_ns()
+    digest, status, size = sink.put_file(path, name)
+    mode = listing.EXECUTABLE if status.st_mode & 0o100 else listing.FILE
+    if watch is not None:
+        entry = Entry(path=b"", mode=mode, digest=digest, size=size)
+        watch.add(Taken(b"", settled(status, now, size), entry))
+    return Output(path=name, digest=digest, size=size, executable=mode == listing.EXECUTABLE)
+
+
+def _directory(path: str, name: RepoPath, sink: Sink, watch: Watch | None) -> Output:
     try:
         top = os.open(path, files.FOLDER)
     except PermissionError as error:
         raise files.unreadable(name, error) from error
     reader = _Reader(top, name, sink)
-    pair = Pair[Found, Entry](reader.entries, sink.forked)
+    pair = Pair[Found, Taken](reader.taken, sink.forked)
+    found = walk(top, name) if watch is None else _remembered(walk(top, name), watch.known())
     try:
-        return store_listing(pair.run(batched(_walk(top, name))), name, sink)
+        return store_listing(_entries(pair.run(batched(found)), watch), name, sink)
     finally:
         pair.close()
         reader.close()
         os.close(top)
 
 
-def _walk(top: int, name: str) -> Iterator[Found]:
-    """Everything below `top`: sorted by path as bytes, where a folder's name ends in its slash."""
-    pending = [(b"", _names(os.dup(top), name))]
-    while pending:
-        folder, names = pending[-1]
-        if not names:
-            pending.pop()
-            continue
-        child, kind = names.pop()
-        if kind != listing.FOLDER:
-            yield Found(folder, child, kind)
-            continue
-        inner = _names(_open_folder(top, folder + child, name), _shown(name, folder + child))
-        if inner:
-            pending.append((folder + child, inner))
-        else:
-            yield Found(folder, child[:-1], kind)
+def _entries(all_taken: Iterator[Taken], watch: Watch | None) -> Iterator[Entry]:
+    for taken in all_taken:
+        if watch is not None:
+            watch.add(taken)
+        if taken.entry is not None:
+            yield taken.entry
 
 
-def _names(fd: int, shown: str) -> list[tuple[bytes, int]]:
-    """Name and kind of what a folder holds, last first; the descriptor is closed."""
-    found = []
-    try:
-        with os.scandir(fd) as entries:
-            for entry in entries:
-                name = os.fsencode(entry.name)
-                if entry.is_dir(follow_symlinks=False):
-                    found.append((name + b"/", listing.FOLDER))
-                else:
-                    found.append((name, listing.LINK if entry.is_symlink() else listing.FILE))
-    except PermissionError as error:
-        raise files.unreadable(shown, error) from error
-    finally:
-        os.close(fd)
-    found.sort(reverse=True)
-    return found
-
-
-def _open_folder(top: int, path: bytes, name: str) -> int:
-    """A descriptor of a folder below `top`, where no part of its path is a link."""
-    folder = os.dup(top)
-    for part in path.split(b"/")[:-1]:
-        try:
-            inner = os.open(part, files.FOLDER, dir_fd=folder)
-        except PermissionError as error:
-            raise files.unreadable(_shown(name, path), error) from error
-        except OSError as error:
-            raise _changed(_shown(name, path)) from error
-        finally:
-            os.close(folder)
-        folder = inner
-    return folder
-
-
-def _changed(shown: str) -> StageError:
-    return StageError(f"{shown} changed while it was read", hint="Something that the stage started still writes to it.")
-
-
-def _shown(name: str, path: bytes) -> str:
-    return f"{name}/{os.fsdecode(path)}".rstrip("/")
+def _remembered(all_found: Iterator[Found], known: Iterator[Taken]) -> Iterator[Found]:
+    """The same, with what is remembered of each; both are sorted by path."""
+    before = next(known, None)
+    for found in all_found:
+        path = found.path
+        while before is not None and before.path < path:
+            before = next(known, None)
+        if before is not None and before.path == path:
+            found.before = before
+        yield found
 
 
 class _Reader:
@@ -174,37 +144,53 @@ class _Reader:
         """Close the folder that was read last."""
         os.close(self._fd)
 
-    def entries(self, batch: Sequence[Found]) -> list[Entry]:
-        """The listing's entries for what was found, whose bytes are now in the sink."""
-        return [self._entry(item) for item in batch]
+    def taken(self, batch: Sequence[Found]) -> list[Taken]:
+        """What was found, its bytes now in the sink."""
+        now = time.time_ns()
+        return [self._taken(item, now) for item in batch]
 
-    def _entry(self, item: Found) -> Entry:
+    def _taken(self, item: Found, now: int) -> Taken:
+        path = item.path
+        if item.kind == VISITED:
+            return Taken(path, item.signature, None)
         if item.kind == listing.FOLDER:
-            return Entry(path=item.path, mode=listing.FOLDER, digest=listing.EMPTY, size=0)
+            return Taken(path, item.signature, Entry(path=path, mode=listing.FOLDER, digest=listing.EMPTY, size=0))
         if item.folder != self._folder:
-            fd = _open_folder(self._top, item.folder, self._name)
+            fd = open_folder(self._top, item.folder, self._name)
             os.close(self._fd)
             self._fd, self._folder = fd, item.folder
-        if item.kind == listing.LINK:
-            return self._link(item)
         try:
-            digest, status, size = self._sink.put_file(item.name, _shown(self._name, item.path), self._fd)
+            if item.before is not None and self._stands(item, item.before):
+                return item.before
+            if item.kind == listing.LINK:
+                return self._link(item, path, now)
+            digest, status, size = self._sink.put_file(item.name, shown(self._name, path), self._fd)
         except FileNotFoundError as error:
-            raise _changed(_shown(self._name, item.path)) from error
+            raise changed(shown(self._name, path)) from error
         mode = listing.EXECUTABLE if status.st_mode & 0o100 else listing.FILE
-        return Entry(path=item.path, mode=mode, digest=digest, size=size)
+        return Taken(path, settled(status, now, size), Entry(path=path, mode=mode, digest=digest, size=size))
 
-    def _link(self, item: Found) -> Entry:
+    def _stands(self, item: Found, before: Taken) -> bool:
+        """Whether a file or link is what it was, and its bytes need not be read again."""
+        if before.entry is None or before.signature is None:
+            return False
+        status = os.stat(item.name, dir_fd=self._fd, follow_symlinks=False)
+        same = files.signature(status) == before.signature
+        return same and self._sink.keeps(before.entry.digest, before.entry.size)
+
+    def _link(self, item: Found, path: bytes, now: int) -> Taken:
         try:
+            status = os.stat(item.name, dir_fd=self._fd, follow_symlinks=False)
             target = os.readlink(item.name, dir_fd=self._fd)
         except OSError as error:
-            raise _changed(_shown(self._name, item.path)) from error
-        if not stays_inside(item.path, target):
+            raise changed(shown(self._name, path)) from error
+        if not stays_inside(path, target):
             raise TrustError(
-                f"{_shown(self._name, item.path)} is a symbolic link that leaves {self._name}: {os.fsdecode(target)!r}",
+                f"{shown(self._name, path)} is a symbolic link that leaves {self._name}: {os.fsdecode(target)!r}",
                 hint="Copy what it points to, or link to a file inside the same directory by a relative path.",
             )
-        return Entry(path=item.path, mode=listing.LINK, digest=self._sink.put(target), size=len(target))
+        entry = Entry(path=path, mode=listing.LINK, digest=self._sink.put(target), size=len(target))
+        return Taken(path, settled(status, now, len(target)), entry)
 
 
 def stays_inside(path: bytes, target: bytes) -> bool:
@@ -238,5 +224,28 @@ class Hasher:
             os.close(fd)
         return digest, status, size
 
+    def keeps(self, digest: Digest, size: int) -> bool:
+        """Always: there is nothing to keep."""
+        return True
+
     def forked(self) -> None:
         """Nothing to tell apart."""
+
+
+class Lister(Hasher):
+    """A sink that keeps listings and not the bytes that they list.
+
+    Args:
+        sink: where the listings go.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def put(self, data: bytes) -> Digest:
+        """The digest of `data`, now kept."""
+        return self._sink.put(data)
+
+    def forked(self) -> None:
+        """As the sink behind it."""
+        self._sink.forked()

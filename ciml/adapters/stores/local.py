@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ciml.adapters import files
-from ciml.adapters.stores.ingest import Hasher, ingest, store_listing
+from ciml.adapters.stores.ingest import Hasher, Lister, Watch, ingest, store_listing
 from ciml.adapters.stores.objects import Objects
 from ciml.adapters.stores.records import LOCAL, Records
 from ciml.adapters.stores.session import Session
@@ -72,8 +72,13 @@ class LocalStore:
         with _doing("write to the store"):
             return self._objects.put(data)
 
-    def put_path(self, path: str, *, name: RepoPath) -> Output:
+    def put_path(self, path: str, *, name: RepoPath, watch: Watch | None = None) -> Output:
         """The file or directory at `path`, stored.
+
+        Args:
+            path: absolute.
+            name: what it is called in errors and in the answer.
+            watch: what is remembered of `path`, and is not read again.
 
         Raises:
             TrustError: it is a link, or holds one that leaves it.
@@ -81,7 +86,14 @@ class LocalStore:
             ServiceError: the disk is full, or the system refuses something else.
         """
         with _doing(f"store {name}"):
-            return ingest(path, name, self._objects)
+            output = ingest(path, name, self._objects, watch)
+            self._unsynced_since = self._unsynced_since or self._clock()
+            return output
+
+    def look_at(self, path: str, *, name: RepoPath, watch: Watch | None = None) -> Output:
+        """What `put_path` would give; of a directory the listing is stored, and no file. Raises as that."""
+        with _doing(f"read {name}"):
+            return ingest(path, name, Lister(self._objects), watch)
 
     def put_listing(self, entries: Iterable[listing.Entry], *, name: RepoPath) -> Output:
         """A directory by its entries, sorted by path; their bytes need not be here."""
@@ -99,6 +111,12 @@ class LocalStore:
         if first.path or first.mode == listing.FOLDER:
             return self.put_listing((entry for entry in entries if entry.path), name=name)
         return Output(path=name, digest=first.digest, size=first.size, executable=first.mode == listing.EXECUTABLE)
+
+    def entries(self, output: Output) -> Iterator[listing.Entry]:
+        """What a directory holds, sorted by path; nothing for a file."""
+        if output.directory:
+            with _doing(f"read the listing of {output.path}"):
+                yield from listing.entries(output.digest, self._objects.read)
 
     def digest_of(self, path: str) -> Digest | None:
         """The digest that `put_path` would give, without storing; None where nothing lies at `path`."""

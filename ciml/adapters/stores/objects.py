@@ -47,10 +47,10 @@ class Objects:
     def put(self, data: bytes) -> Digest:
         """The digest under which `data` now lies here."""
         digest = Digest(hashlib.sha256(data).hexdigest())
-        if not self._kept(digest, len(data)):
+        if not self.keeps(digest, len(data)):
             unfinished = self._session.new()
             files.write_new(unfinished, data, _MODE)
-            self._publish(unfinished, digest)
+            self.publish(unfinished, digest)
         return digest
 
     def put_file(self, path: str | bytes, shown: str, folder: int | None = None) -> tuple[Digest, os.stat_result, int]:
@@ -76,10 +76,10 @@ class Objects:
         try:
             digest, size = files.copy(fd, target, expected)
             os.fchmod(target, _MODE)
-            if self._kept(digest, size):
+            if self.keeps(digest, size):
                 os.unlink(unfinished)
             else:
-                self._publish(unfinished, digest)
+                self.publish(unfinished, digest)
         except BaseException:
             files.discard(unfinished)
             raise
@@ -100,7 +100,7 @@ class Objects:
                     hint=f"Only {status.st_blocks * 512} bytes of it were written. Truncate it.",
                 )
 
-    def _kept(self, digest: Digest, size: int) -> bool:
+    def keeps(self, digest: Digest, size: int) -> bool:
         """Whether the object is here already, and now stays."""
         path = self.path(digest)
         try:
@@ -114,7 +114,8 @@ class Objects:
             found = None
         return found is not None
 
-    def _publish(self, unfinished: str, digest: Digest) -> None:
+    def publish(self, unfinished: str, digest: Digest) -> None:
+        """Let a file that has these bytes, and the session's name, be an object."""
         path = self.path(digest)
         try:
             os.rename(unfinished, path)

@@ -1,0 +1,80 @@
+"""Data behind manifests: how it stands on disk and at its source, and how two versions of it differ."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from ciml.core.ids import Digest, RepoPath
+from ciml.core.value import Value
+
+
+class DataState(StrEnum):
+    """How the data at a manifest's path stands."""
+
+    UP_TO_DATE = "up-to-date"
+    EDITED = "edited"
+    """It lies there, and is not what the manifest says."""
+    NOT_HERE = "not-here"
+    """Nothing lies there, and its bytes are in the store."""
+    MISSING = "missing"
+    """Nothing lies there, and its bytes are not in the local store either."""
+
+
+class Tally(Value, frozen=True, kw_only=True):
+    """How much two versions of data do not have in common."""
+
+    added: int = 0
+    """Files."""
+    removed: int = 0
+    changed: int = 0
+    bytes_added: int = 0
+    """Of files that were added, and of changed ones as they are now."""
+    bytes_removed: int = 0
+    """Of files that were removed, and of changed ones as they were."""
+
+    @property
+    def any(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.added or self.removed or self.changed)
+
+
+class FileChange(Value, frozen=True, kw_only=True):
+    """One file that two versions of data do not have in common."""
+
+    path: RepoPath
+    """In the repository."""
+    before: int | None
+    """Bytes; None where it is new."""
+    after: int | None
+    """Bytes; None where it is gone."""
+
+
+class DataStatus(Value, frozen=True, kw_only=True):
+    """How the data of one manifest stands."""
+
+    path: RepoPath
+    manifest: RepoPath
+    state: DataState
+    digest: Digest
+    """As the manifest says."""
+    size: int
+    files: int
+    edited: Tally | None = None
+    """What differs on disk; None where nothing does or the manifest's own listing cannot be had."""
+    source: str | None = None
+    at_source: Tally | None = None
+    """What differs at its source; None where that was not asked."""
+    shared: bool | None = None
+    """Whether the store that others use has its bytes; None where that was not asked."""
+
+
+class DataDifference(Value, frozen=True, kw_only=True):
+    """How the data at one path differs between two states of a repository."""
+
+    path: RepoPath
+    before: Digest | None
+    """None where there was no manifest."""
+    after: Digest | None
+    files: Tally
+    changes: tuple[FileChange, ...] = ()
+    """The first of them, sorted by path."""

@@ -1,0 +1,211 @@
+"""`ciml data`: manifests, and what lies beside them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+import pytest
+
+from tests.cli.calls import Calls
+
+YAML = """\
+version: 1
+stages:
+  train: {run: "cat data/raw/*.csv > model.txt", inputs: [data/raw], outputs: [model.txt]}
+"""
+
+
+def fill(ciml: Calls, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = ciml.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.fixture
+def added(ciml: Calls) -> Calls:
+    """A project whose data is behind a manifest, committed."""
+    ciml.repo.commit({"ciml.yaml": YAML, ".gitignore": "/model.txt\n"})
+    fill(ciml, {"data/raw/a.csv": "id,x\n1,2\n", "data/raw/b.csv": "id,x\n3,4\n"})
+    ciml.ok("data", "add", "data/raw")
+    ciml.repo.stage(".gitignore", "data/raw.manifest.yaml")
+    ciml.repo.git("commit", "-q", "-m", "data")
+    return ciml
+
+
+def state(ciml: Calls) -> str:
+    [found] = ciml.json("data", "status")["data"]
+    return str(found["state"])
+
+
+# Adding.
+
+
+def test_add(added: Calls) -> None:
+    """The manifest says what it is, Git ignores the data and nothing else, and the tree is clean."""
+    text = (added.path / "data/raw.manifest.yaml").read_text()
+    assert text.startswith("# Stands for raw, whose bytes are not in Git.")
+    assert "files: 2\ndirectory: true\n" in text
+    assert (added.path / ".gitignore").read_text() == "/model.txt\n/data/raw\n"
+    assert added.repo.git("status", "--porcelain") == ""
+    assert added.json("plan")["dirty"] is False
+
+
+def test_add_twice_changes_nothing(added: Calls) -> None:
+    """The same bytes give the same manifest, and one line in .gitignore."""
+    before = (added.path / "data/raw.manifest.yaml").read_bytes()
+    added.ok("data", "add", "data/raw/")
+    assert (added.path / "data/raw.manifest.yaml").read_bytes() == before
+    assert added.repo.git("status", "--porcelain") == ""
+
+
+def test_add_a_file_with_a_name_that_is_a_pattern(ciml: Calls) -> None:
+    """The line in the nearest .gitignore means just this file, whatever Git would read into its name."""
+    fill(ciml, {"data/.gitignore": "*.tmp", "data/!b[1] .csv": "1", "data/b1 .csv": "2"})
+    assert "holds one of" in ciml("data", "add", "data/b*.csv").err
+    ciml.ok("data", "add", "data/!b[1] .csv")
+    assert (ciml.path / "data/.gitignore").read_text() == "*.tmp\n/!b\\[1] .csv\n"
+    untracked = ciml.repo.git("ls-files", "-z", "--others", "--exclude-standard").split("\0")
+    assert sorted(filter(None, untracked)) == ["data/!b[1] .csv.manifest.yaml", "data/.gitignore", "data/b1 .csv"]
+
+
+def test_what_cannot_be_added(added: Calls) -> None:
+    """Outside, tracked, made by a stage, part of other data, a link, nothing: what, where, what to do."""
+    fill(added, {"code/train.py": "x", "data/raw/sub/x": "1", "model.txt": "1", "other/x": "1"})
+    added.repo.stage("code/train.py")
+    (added.path / "link").symlink_to("code")
+    (added.path / "data/raw.manifest.yaml").chmod(0o644)
+    expected = {
+        "../outside": (3, "leaves the repository"),
+        "/etc/passwd": (3, "leaves the repository"),
+        ".": (3, "is empty"),
+        ".git/config": (3, "lies inside .git"),
+        "code/train.py": (4, "git rm -r --cached code/train.py"),
+        "code": (4, "Git tracks code"),
+        "model.txt": (3, "model.txt overlaps model.txt, which a stage writes"),
+        "data/raw/sub": (3, "data/raw/sub overlaps data/raw, which data/raw.manifest.yaml stands for"),
+        "data": (3, "data overlaps data/raw"),
+        "link": (6, "link is a symbolic link"),
+        "nothing": (11, "nothing does not exist"),
+    }
+    for path, (code, words) in expected.items():
+        answer = added("data", "add", path)
+        assert (answer.code, words in answer.err) == (code, True), (path, answer)
+    assert added.repo.git("status", "--porcelain", "-uall").splitlines() == [
+        "A  code/train.py",
+        "?? link",
+        "?? other/x",
+    ]
+
+
+def test_a_link_out_of_the_data(added: Calls) -> None:
+    """A link in a data directory that leads out of it is exit 6, and nothing is written."""
+    (added.path / "data/raw/out").symlink_to("/etc/passwd")
+    before = (added.path / "data/raw.manifest.yaml").read_bytes()
+    for words in (("add", "data/raw"), ("update",), ("status",)):
+        answer = added("data", *words)
+        assert (answer.code, "data/raw/out is a symbolic link that leaves data/raw" in answer.err) == (6, True)
+    assert (added.path / "data/raw.manifest.yaml").read_bytes() == before
+
+
+def test_a_manifest_that_would_be_ignored(ciml: Calls) -> None:
+    """Nobody else would get it: exit 4 names the rule, and nothing is written."""
+    fill(ciml, {".gitignore": "# data\ndata/\n", "data/raw/x": "1"})
+    answer = ciml("data", "add", "data/raw")
+    assert answer.code == 4
+    assert "data/raw.manifest.yaml would be ignored by Git (.gitignore:2: data/)" in answer.err
+    assert sorted(os.listdir(ciml.path / "data")) == ["raw"]
+
+
+# Status and update.
+
+
+def test_status_and_update(added: Calls) -> None:
+    """An edit is seen with its files and bytes; `update` takes it, and takes back to what was."""
+    assert state(added) == "up-to-date"
+    fill(added, {"data/raw/b.csv": "id,x\n3,5\n", "data/raw/c.csv": "id,x\n"})
+    (added.path / "data/raw/a.csv").unlink()
+    [found] = added.json("data", "status")["data"]
+    assert found["state"] == "edited"
+    assert found["edited"] == {"added": 1, "removed": 1, "changed": 1, "bytes_added": 14, "bytes_removed": 18}
+    assert "edited: 1 added, 1 removed, 1 changed (+14 bytes, -18 bytes)" in added.ok("data", "status").out
+
+    [done] = added.json("data", "update")["data"]
+    assert (done["changed"], done["files"]) == (True, 2)
+    assert state(added) == "up-to-date"
+    assert added.json("data", "update", "data/raw")["data"][0]["changed"] is False
+
+
+def test_data_that_is_not_here(added: Calls) -> None:
+    """Gone from disk and in the store, or in neither; an update from nothing is exit 4."""
+    shutil.rmtree(added.path / "data/raw")
+    assert state(added) == "not-here"
+    assert added("data", "update", "data/raw").code == 4
+    assert added.json("data", "update")["data"] == []
+    shutil.rmtree(added.path / ".git/ciml/store")
+    assert state(added) == "missing"
+
+
+def test_a_path_without_a_manifest(added: Calls) -> None:
+    """Exit 2 says how to get one; a part of a directory is no manifest of its own."""
+    assert "`ciml data add data/zz` writes one" in added("data", "status", "data/zz").err
+    answer = added("data", "update", "data/raw/a.csv")
+    assert (answer.code, "data/raw/a.csv is a part of data/raw" in answer.err) == (2, True)
+    assert added.json("data", "status", "data/raw.manifest.yaml") == added.json("data", "status", "data")
+
+
+def test_edited_data_is_dirty(added: Calls) -> None:
+    """`plan` says dirty, `run` and `register` are exit 4 and say how to go on; an update makes it run."""
+    added.ok("run")
+    assert added.results() == {"train": "skipped"}
+    fill(added, {"data/raw/b.csv": "id,x\n3,5\n"})
+
+    assert added.json("plan")["dirty"] is True
+    answer = added("run")
+    assert answer.code == 4
+    assert "data/raw is not what the manifest says" in answer.err
+    assert "`ciml data update data/raw`" in answer.err
+    added.ok("data", "update")
+    assert added.results() == {"train": "ran"}
+    assert "3,5" in (added.path / "model.txt").read_text()
+
+
+def test_edited_data_is_seen_after_a_run_with_nothing_to_do(added: Calls) -> None:
+    """The answer that was left for the next call does not outlive an edit of the data."""
+    added.ok("run")
+    deadline = time.monotonic() + 5
+    while not list((added.path / ".git/ciml/index").glob("receipts/*")) and time.monotonic() < deadline:
+        assert "Nothing to do" in added.ok("run").out
+    fill(added, {"data/raw/b.csv": "id,x\n3,5\n"})
+    assert added("run").code == 4
+
+
+# Differences.
+
+
+def test_diff(added: Calls) -> None:
+    """Between two commits, and a commit and the work tree: files with their sizes; new and lost data."""
+    fill(added, {"data/raw/b.csv": "id,x\n3,55\n", "data/one.csv": "1"})
+    added.ok("data", "update")
+    added.ok("data", "add", "data/one.csv")
+    assert [item["path"] for item in added.json("data", "diff", "HEAD")["data"]] == ["data/one.csv", "data/raw"]
+    added.repo.commit({name: (added.path / name).read_bytes() for name in ("data/raw.manifest.yaml",)})
+
+    [found] = added.json("data", "diff", "HEAD~1", "HEAD", "data/raw")["data"]
+    assert found["changes"] == [{"path": "data/raw/b.csv", "before": 9, "after": 10}]
+    out = added.ok("data", "diff", "HEAD~1", "HEAD").out
+    assert "data/raw: 1 changed (+10 bytes, -9 bytes)\n  ~ data/raw/b.csv  9 bytes -> 10 bytes" in out
+    assert added.ok("data", "diff", "HEAD", "HEAD").out == "No data differs.\n"
+    assert "data/one.csv is new: 1 added" in added.ok("data", "diff", "HEAD").out
+
+
+def test_a_listing_that_cannot_be_had(added: Calls) -> None:
+    """Exit 5, and not "everything changed"."""
+    fill(added, {"data/raw/b.csv": "id,x\n3,55\n"})
+    added.ok("data", "update")
+    shutil.rmtree(added.path / ".git/ciml/store")
+    answer = added("data", "diff", "HEAD")
+    assert answer.code == 5
+    assert "`ciml data pull` fetches it" in answer.err
