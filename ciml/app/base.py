@@ -56,7 +56,7 @@ def base_of(event: Event, history: History, forge: Successes | None) -> Base:
     that succeeded: what came between was never run to its end.
     """
     if event.compare is not None:
-        return Base(commit=event.compare)
+        return history.base(event.compare)
     head = history.head() or event.head
     if event.deleted or head is None:
         return Base(reason="there is no head")

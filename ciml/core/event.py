@@ -100,7 +100,7 @@ class Event(Value, frozen=True, kw_only=True):
     reported: Run | None = None
     """Of a `workflow_run`: the run that has ended, whose artifact may be reported."""
     compare: CommitSha | None = None
-    """What the head is to be compared with, where the caller said so; it has no part in trust."""
+    """What the head is to be compared with, where the caller said so, or zeros; it has no part in trust."""
 
     @property
     def on_default(self) -> bool:

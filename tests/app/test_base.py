@@ -289,6 +289,15 @@ def test_what_the_caller_asks_for_is_compared_and_is_no_policy(history: History,
     event = pull_request(history, compare=history.main[0])
     assert base_of(event, found, None) == Base(commit=history.main[0])
     assert policy_of(event, found) == Base(commit=history.main[-1])
+    zeros = pull_request(history, compare=CommitSha(ZEROS))
+    assert base_of(zeros, found, None) == Base(reason="no previous commit")
+
+
+def test_c045_what_the_caller_asks_for_is_fetched(history: History, opened: list[Repository]) -> None:
+    """Depth-1 clone → fetch base by SHA, also where it comes from the command line."""
+    found = look(opened, history.at(history.main[3], depth=1))
+    event = msgspec.structs.replace(push(history.main[3], history.main[2]), compare=history.main[0])
+    assert base_of(event, found, None) == Base(commit=history.main[0])
 
 
 # Policy.

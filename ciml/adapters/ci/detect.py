@@ -10,6 +10,7 @@ from ciml.adapters.ci import plain
 from ciml.adapters.ci.plain import Clone
 from ciml.core.errors import UsageError
 from ciml.core.event import Event, Kind
+from ciml.core.ids import CommitSha, is_commit_id
 
 _OF_A_REF = (Kind.PUSH, Kind.SCHEDULE, Kind.DISPATCH, Kind.MANUAL)
 
@@ -44,7 +45,10 @@ def detect(
     if head is not None:
         raise UsageError("--head needs --event", hint=f"--event is one of {', '.join(plain.EVENTS)}.")
     found = _told(environ, clone, in_actions=in_actions)
-    return replace(found, compare=clone.resolve(base)) if base is not None else found
+    if base is None:
+        return found
+    # An id may be in no clone yet; finding the base fetches it.
+    return replace(found, compare=CommitSha(base) if is_commit_id(base) else clone.resolve(base))
 
 
 def _told(environ: Mapping[str, str], clone: Clone, *, in_actions: bool) -> Event:

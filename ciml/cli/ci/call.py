@@ -23,7 +23,7 @@ from ciml.cli.registry import Registries
 from ciml.cli.storing import open_store
 from ciml.cli.wiring import Documents, Place, open_place, project_at
 from ciml.core.changes import Base
-from ciml.core.errors import CimlError, ConfigurationError
+from ciml.core.errors import CimlError, ConfigurationError, ServiceError
 from ciml.core.event import Event, Kind, Rights, notices, rights
 from ciml.core.ids import CommitSha
 from ciml.core.pipeline import Pipeline
@@ -115,6 +115,8 @@ class Call:
     def _under_base_policy(self, project: Project, params: Mapping[str, str]) -> Pipeline:
         found = policy_of(self.event, self.place.repository)
         before = None
+        if found.commit is None and (self.event.base or self.event.base_branch or self.event.default_branch):
+            raise ServiceError(f"the policy that counts cannot be found: {found.reason}", hint="Run this again.")
         if found.commit is None:
             self.notices.append(f"The policy that counts cannot be found: {found.reason}.")
         else:

@@ -226,6 +226,8 @@ def test_a_laptop(pushed: RepoBuilder) -> None:
     event = told(pushed, base="HEAD~1")
     assert (event.kind, event.branch, event.actor) == (Kind.LOCAL, "main", "ada")
     assert event.compare == pushed.git("rev-parse", "HEAD~1")
+    for anywhere in (ZEROS, "f" * 40):
+        assert told(pushed, base=anywhere).compare == anywhere
 
 
 def test_before_the_first_commit(repo: RepoBuilder) -> None:
