@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Protocol
 
 from ciml.adapters.index import Index, signatures_of
-from ciml.adapters.stores.local import LocalStore
 from ciml.core.errors import StageError, TrustError
 from ciml.core.ids import Digest, StageName
 from ciml.core.pipeline import Place, Stage
 from ciml.core.results import Output, Record
+
+
+class Bytes(Protocol):
+    """A store, as far as the work tree needs one."""
+
+    def materialise(
+        self, output: Output, target: str, *, link: bool = False, read_only: bool = False, within: str = ""
+    ) -> None:
+        """Put the bytes at `target`, verified, all or nothing; no link on the way leads out of `within`."""
+        ...
+
+    def digest_of(self, path: str) -> Digest | None:
+        """The digest that the store would give what lies at `path`."""
+        ...
 
 
 class Outputs:
@@ -25,7 +39,7 @@ class Outputs:
     """
 
     def __init__(
-        self, root: str, stages: Mapping[StageName, Stage], store: LocalStore, index: Index, *, link: bool = False
+        self, root: str, stages: Mapping[StageName, Stage], store: Bytes, index: Index, *, link: bool = False
     ) -> None:
         self._root = root
         self._link = link

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+RECORD_TYPE = "application/vnd.ciml.record+json"
+"""What a stage made: of another type, so that neither can be shown in the place of the other."""
+
+_WHAT = {PAYLOAD_TYPE: "provenance", RECORD_TYPE: "record"}
+
 KEY_VARIABLE = "CIML_SIGNING_KEY"
 """The environment variable that holds the path of the private key."""
 
@@ -41,8 +46,8 @@ class _Envelope(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     signatures: tuple[_Signature, ...]
 
 
-def seal(payload: bytes, *, key_file: str) -> bytes:
-    """The envelope of a statement, signed with the private key in `key_file`.
+def seal(payload: bytes, *, key_file: str, kind: str = PAYLOAD_TYPE) -> bytes:
+    """The envelope of a statement, or of a payload of another kind, signed with the private key in `key_file`.
 
     Raises:
         ConfigurationError: the key cannot be read, is not Ed25519, or the extra is not installed.
@@ -52,7 +57,7 @@ def seal(payload: bytes, *, key_file: str) -> bytes:
     from securesystemslib.signer import CryptoSigner
 
     key = _private_key(key_file)
-    envelope = Envelope(payload, PAYLOAD_TYPE, {})
+    envelope = Envelope(payload, kind, {})
     envelope.sign(CryptoSigner(key))
     return msgspec.json.encode(msgspec.convert(envelope.to_dict(), _Envelope))
 
@@ -83,13 +88,14 @@ def examine(data: bytes, signers: Sequence[Signer], *, at: datetime) -> tuple[Si
     return Signed(state=Signature.GOOD), unseal(data, signers, at=at)
 
 
-def unseal(envelope: bytes, signers: Sequence[Signer], *, at: datetime) -> bytes:
+def unseal(envelope: bytes, signers: Sequence[Signer], *, at: datetime, kind: str = PAYLOAD_TYPE) -> bytes:
     """The statement inside an envelope that one of the signers has signed, and nobody else.
 
     Args:
         envelope: as `seal` wrote it.
         signers: whose signatures count.
         at: the moment at which their keys must be valid, with a time zone.
+        kind: the payload's type.
 
     Raises:
         IntegrityError: no signature, an unknown or expired key, a changed payload, another form.
@@ -100,12 +106,13 @@ def unseal(envelope: bytes, signers: Sequence[Signer], *, at: datetime) -> bytes
     from securesystemslib.exceptions import VerificationError
     from securesystemslib.signer import Signature
 
-    parsed = _parse(envelope)
+    what = _WHAT[kind]
+    parsed = _parse(envelope, kind)
     payload = _unbase64(parsed.payload, "payload")
     keys = {key.keyid: key for key in (_public_key(signer) for signer in signers if signer.valid_at(at))}
     if unknown := [entry.keyid for entry in parsed.signatures if entry.keyid not in keys]:
         raise IntegrityError(
-            f"the provenance is signed by the key {unknown[0][:16]!r}, which is not among the signers that count now"
+            f"the {what} is signed by the key {unknown[0][:16]!r}, which is not among the signers that count now"
         )
     signatures = {
         entry.keyid: Signature(entry.keyid, _unbase64(entry.sig, "signature").hex()) for entry in parsed.signatures
@@ -113,26 +120,33 @@ def unseal(envelope: bytes, signers: Sequence[Signer], *, at: datetime) -> bytes
     try:
         Envelope(payload, parsed.payloadType, signatures).verify([keys[name] for name in signatures], len(signatures))
     except VerificationError as error:
-        raise IntegrityError("the signature of the provenance does not hold") from error
+        raise IntegrityError(f"the signature of the {what} does not hold") from error
     return payload
 
 
-def _parse(envelope: bytes) -> _Envelope:
+def _parse(envelope: bytes, kind: str = PAYLOAD_TYPE) -> _Envelope:
+    what = _WHAT[kind]
     try:
         parsed = msgspec.json.decode(envelope, type=_Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise IntegrityError(f"the provenance's envelope cannot be read: {error}") from error
+        raise IntegrityError(f"the {what}'s envelope cannot be read: {error}") from error
     if msgspec.json.encode(parsed) != envelope:
-        raise IntegrityError(
-            "the provenance's envelope is not canonical JSON (a key twice, another order, white space)"
-        )
-    if parsed.payloadType != PAYLOAD_TYPE:
-        raise IntegrityError(f"the provenance's envelope holds {parsed.payloadType!r}, not {PAYLOAD_TYPE}")
+        raise IntegrityError(f"the {what}'s envelope is not canonical JSON (a key twice, another order, white space)")
+    if parsed.payloadType != kind:
+        raise IntegrityError(f"the {what}'s envelope holds {parsed.payloadType!r}, not {kind}")
     if not parsed.signatures:
-        raise IntegrityError("the provenance's envelope has no signature")
+        raise IntegrityError(f"the {what}'s envelope has no signature")
     if len({entry.keyid for entry in parsed.signatures}) != len(parsed.signatures):
-        raise IntegrityError("the provenance's envelope has two signatures by one key")
+        raise IntegrityError(f"the {what}'s envelope has two signatures by one key")
     return parsed
+
+
+def open_envelope(data: bytes) -> bytes:
+    """The payload of what may be an envelope, and is believed whoever signed it; other bytes come back as they are."""
+    try:
+        return _unbase64(msgspec.json.decode(data, type=_Envelope).payload, "payload")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return data
 
 
 def _unbase64(text: str, what: str) -> bytes:

@@ -124,6 +124,42 @@ class Store(Protocol):
         ...
 
 
+class Meter(Protocol):
+    """Is told what is to be moved, and what has been. From several threads at once."""
+
+    def expect(self, objects: int, size: int) -> None:
+        """So many more objects, and so many more bytes, are to be moved."""
+        ...
+
+    def advance(self, objects: int, size: int) -> None:
+        """So many have been moved; less than nothing where some must be moved again."""
+        ...
+
+
+class Remote(Protocol):
+    """The bytes that others have too, beside this clone's own."""
+
+    def has(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those of the objects that everybody can have, by name."""
+        ...
+
+    def push(self, digests: Iterable[Digest], meter: Meter | None = None) -> None:
+        """Let everybody have these objects of the clone's own store; what is there is not sent again.
+
+        Raises:
+            IntegrityError: one is not in the clone's own store, or is damaged there.
+        """
+        ...
+
+    def pull(self, digests: Iterable[Digest], meter: Meter | None = None) -> None:
+        """Let the clone's own store have these objects.
+
+        Raises:
+            IntegrityError: one is not there, or is damaged there.
+        """
+        ...
+
+
 class Executor(Protocol):
     """Carries work orders out."""
 

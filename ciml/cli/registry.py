@@ -103,7 +103,7 @@ class Registries:
 
     def services(self, model: ModelName) -> Services:
         """Where one model is registered."""
-        return Services(ledger=self.ledger(model), registry=self.registry, store=self._place.store)
+        return Services(ledger=self.ledger(model), registry=self.registry, store=self._place.project_store)
 
     def read(self, model: ModelName) -> LedgerState:
         """What a model's ledger says, asked once a call."""

@@ -81,7 +81,7 @@ class Running:
     def _executor(self, progress: Progress) -> Executor:
         environ = self._invocation.environ
         return LocalExecutor(
-            self._place.store,
+            self._project.store,
             self._place.state,
             run=self.id,
             work_tree=self._place.root or "",

@@ -18,6 +18,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from itertools import count
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)
 _LONGEST_S = 24 * 3600.0
@@ -42,16 +43,15 @@ class Session:
         self._root = root
         self._name = ""
         self._fd = -1
-        self._count = 0
+        self._count = count(1)
         self._pid = ""
 
     def new(self) -> str:
         """A path for an unfinished file or directory, on the store's file system."""
         if self._fd < 0:
             self._begin()
-        self._count += 1
         # A worker forked from this process shares the lease, and must not share the name.
-        return f"{self._root}/tmp/{self._name}.{self._pid}{self._count}"
+        return f"{self._root}/tmp/{self._name}.{self._pid}{next(self._count)}"
 
     def rely_on(self, name: str) -> None:
         """Keep an object or a record that was there already; look whether it still is AFTER this call."""

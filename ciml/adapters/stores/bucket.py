@@ -1,0 +1,421 @@
+"""The objects below one `s3://bucket/prefix`, by their names behind the prefix."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, BinaryIO, Literal, TypeVar
+
+from ciml.adapters import aws
+from ciml.core.errors import IntegrityError, ServiceError
+from ciml.core.ids import Digest
+from ciml.core.s3 import S3Address
+from ciml.core.value import Value
+
+_CONFLICTS = 8
+"""How often a write is tried that S3 declines because of another one at the same moment."""
+
+_BROKEN_READS = 4
+"""How often something is read whose answer broke off."""
+
+_PIECE = 1 << 20
+
+_GONE = ("NoSuchKey", "PreconditionFailed")
+_READ = "s3:GetObject (and s3:ListBucket on the bucket)"
+"""Who may not list gets the same answer for what is not there as for what is not allowed."""
+
+T = TypeVar("T")
+
+
+class Found(Value, frozen=True, kw_only=True, gc=False):
+    """An object as a listing has it."""
+
+    name: str
+    size: int
+    """Bytes."""
+    modified: int
+    """By the service's clock, in s since 1970."""
+    etag: str
+
+
+class Read(Value, frozen=True, kw_only=True):
+    """A small object, whole."""
+
+    data: bytes
+    etag: str
+    modified: int
+    """By the service's clock, in s since 1970."""
+
+
+class Part(Value, frozen=True, kw_only=True):
+    """A part of a large object that the service has."""
+
+    number: int
+    etag: str
+    checksum: str
+    """SHA-256 of the part, in base64."""
+
+
+class BrokenAnswerError(ServiceError):
+    """An answer broke off while it was read; asking again may help."""
+
+
+class Bucket:
+    """One prefix of one bucket. Threads may share it; boto3 is imported with the first request.
+
+    Args:
+        address: of the bucket and the prefix.
+        environ: where region, credentials and endpoint come from.
+        connections: how many threads will use it.
+        attempts: tries of each request in all.
+    """
+
+    def __init__(
+        self, address: S3Address, environ: Mapping[str, str], *, connections: int = 10, attempts: int = 5
+    ) -> None:
+        self._bucket = address.bucket
+        self._prefix = f"{address.key.rstrip('/')}/" if address.key.rstrip("/") else ""
+        self._environ = environ
+        self._connections = connections
+        self._attempts = attempts
+        self._owner = aws.expected_owner(environ)
+        self._lock = threading.Lock()
+        self._clock = 0
+        self.uri = f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    @property
+    def clock(self) -> int:
+        """What the service's clock said with its last answer, in s since 1970; 0 before the first."""
+        return self._clock
+
+    def address(self, name: str) -> str:
+        """Where an object lies, for people."""
+        return f"s3://{self._bucket}/{self._prefix}{name}"
+
+    # Small objects.
+
+    def read(self, name: str) -> Read | None:
+        """A small object; None where there is none."""
+        for attempt in range(1, _BROKEN_READS + 1):
+            answer = self.open(name)
+            if answer is None:
+                return None
+            try:
+                data = b"".join(answer.pieces())
+                return Read(data=data, etag=answer.etag, modified=answer.modified)
+            except BrokenAnswerError:
+                if attempt == _BROKEN_READS:
+                    raise
+                pause(attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def write(self, name: str, data: bytes, *, over: str | None = None) -> Literal["written", "lost", "unclear"]:
+        """Write a small object where there is none, or over the one that has this ETag.
+
+        Returns:
+            "written"; "lost" where there is another one already; "unclear" where an answer was lost
+            on the way, so that the object that is there may be the one that was to be written.
+        """
+        digest = _sha256(data)
+        condition = {"IfNoneMatch": "*"} if over is None else {"IfMatch": over}
+        return self._conditional(
+            name, lambda: self._client.put_object(**self._at(name), Body=data, ChecksumSHA256=digest, **condition)
+        )
+
+    def _conditional(self, name: str, act: Callable[[], Any]) -> Literal["written", "lost", "unclear"]:
+        from botocore.exceptions import ClientError
+
+        with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
+            for attempt in range(1, _CONFLICTS + 1):
+                try:
+                    self._seen(act())
+                    return "written"
+                except ClientError as error:
+                    code, status = aws.code_of(error), aws.status_of(error)
+                    tried = int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
+                    if status == 412 or (status == 404 and code == "NoSuchKey"):
+                        return "unclear" if tried or attempt > 1 else "lost"
+                    if status != 409 or attempt == _CONFLICTS:
+                        raise
+                pause(attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def overwrite(self, name: str, data: bytes) -> None:
+        """Write a small object, whatever is there."""
+        with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
+            self._seen(self._client.put_object(**self._at(name), Body=data, ChecksumSHA256=_sha256(data)))
+
+    # Objects that are named by their digest.
+
+    def send(self, name: str, body: bytes | BinaryIO, digest: Digest) -> None:
+        """Write an object whose SHA-256 is known; the service holds the bytes against it.
+
+        Raises:
+            IntegrityError: what it has is not what was sent.
+        """
+        checksum = base64.b64encode(bytes.fromhex(digest)).decode()
+        with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
+            answer = self._seen(self._client.put_object(**self._at(name), Body=body, ChecksumSHA256=checksum))
+        stored = answer.get("ChecksumSHA256")
+        if stored is None:
+            stored = self._checksum(name)
+        if stored not in (None, checksum):
+            raise IntegrityError(
+                f"{self.address(name)} was changed on its way: the service has other bytes than were sent"
+            )
+
+    def _checksum(self, name: str) -> str | None:
+        """The checksum that the service keeps of an object, where it keeps any."""
+        with self._asking(f"look at {self.address(name)}", _READ, name):
+            answer = self._seen(self._client.head_object(**self._at(name), ChecksumMode="ENABLED"))
+        found: str | None = answer.get("ChecksumSHA256")
+        return found
+
+    def open(self, name: str, start: int | None = None, stop: int | None = None) -> Answer | None:
+        """The bytes of an object, or those from `start` up to `stop`, as they come; None where there is none."""
+        from botocore.exceptions import ClientError
+
+        part = {} if start is None else {"Range": f"bytes={start}-{(stop or 0) - 1}"}
+        with self._asking(f"read {self.address(name)}", _READ, name):
+            try:
+                answer = self._seen(self._client.get_object(**self._at(name), **part))
+            except ClientError as error:
+                if _is_missing(error):
+                    return None
+                raise
+        return Answer(answer, self.address(name))
+
+    def look(self, name: str) -> Found | None:
+        """An object's size and age; None where there is none."""
+        from botocore.exceptions import ClientError
+
+        with self._asking(f"look at {self.address(name)}", _READ, name):
+            try:
+                answer = self._seen(self._client.head_object(**self._at(name)))
+            except ClientError as error:
+                if _is_missing(error):
+                    return None
+                raise
+        return Found(
+            name=name, size=answer["ContentLength"], modified=_seconds(answer["LastModified"]), etag=answer["ETag"]
+        )
+
+    # Many objects.
+
+    def page(self, folder: str, *, after: str = "") -> tuple[list[Found], bool]:
+        """Up to a thousand objects whose names start with `folder`, sorted, and whether there are more.
+
+        Args:
+            folder: ends in a slash.
+            after: only names that come after this one.
+        """
+        more = {"StartAfter": f"{self._prefix}{after}"} if after else {}
+        with self._asking(f"list {self.address(folder)}", "s3:ListBucket", None):
+            answer = self._seen(self._client.list_objects_v2(**self._whole, Prefix=f"{self._prefix}{folder}", **more))
+        found = [
+            Found(
+                name=item["Key"][len(self._prefix) :],
+                size=item["Size"],
+                modified=_seconds(item["LastModified"]),
+                etag=item["ETag"],
+            )
+            for item in answer.get("Contents", ())
+        ]
+        return found, bool(answer.get("IsTruncated")) and bool(found)
+
+    def all(self, folder: str) -> Iterator[Found]:
+        """All objects whose names start with `folder`, sorted."""
+        after, more = "", True
+        while more:
+            found, more = self.page(folder, after=after)
+            yield from found
+            after = found[-1].name if found else after
+
+    def delete(self, objects: Sequence[Found]) -> None:
+        """Remove these, each only while it is the one that was found; at most a thousand."""
+        if not objects:
+            return
+        wanted = [{"Key": f"{self._prefix}{found.name}", "ETag": found.etag} for found in objects]
+        with self._asking(f"remove objects below {self.uri}", "s3:DeleteObject", "*"):
+            answer = self._seen(self._client.delete_objects(**self._whole, Delete={"Objects": wanted, "Quiet": True}))
+        wrong = [
+            item for item in answer.get("Errors", ()) if item.get("Code") not in ("NoSuchKey", "PreconditionFailed")
+        ]
+        if wrong:
+            first = wrong[0]
+            raise ServiceError(
+                f"cannot remove {first.get('Key')} and {len(wrong) - 1} more from {self.uri}: {first.get('Code')}",
+                hint=f"Allow s3:DeleteObject on {self._arn('*')}, where it is denied.",
+            )
+
+    def remove(self, name: str) -> None:
+        """Remove one object, if it is there."""
+        with self._asking(f"remove {self.address(name)}", "s3:DeleteObject", name):
+            self._seen(self._client.delete_object(**self._at(name)))
+
+    # Objects in parts.
+
+    def begin(self, name: str) -> str:
+        """The id of a new upload in parts."""
+        with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
+            answer = self._seen(self._client.create_multipart_upload(**self._at(name), ChecksumAlgorithm="SHA256"))
+        upload: str = answer["UploadId"]
+        return upload
+
+    def send_part(self, name: str, upload: str, number: int, body: bytes | BinaryIO, checksum: str) -> Part | None:
+        """The part, which the service now has; None where it knows the upload no more."""
+        from botocore.exceptions import ClientError
+
+        with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
+            try:
+                answer = self._seen(
+                    self._client.upload_part(
+                        **self._at(name), UploadId=upload, PartNumber=number, Body=body, ChecksumSHA256=checksum
+                    )
+                )
+            except ClientError as error:
+                if aws.code_of(error) == "NoSuchUpload":
+                    return None
+                raise
+        return Part(number=number, etag=answer["ETag"], checksum=checksum)
+
+    def complete(self, name: str, upload: str, parts: Sequence[Part]) -> bool:
+        """Whether the parts are the object now; False where the service knows the upload, or a part, no more."""
+        from botocore.exceptions import ClientError
+
+        named = [{"PartNumber": part.number, "ETag": part.etag, "ChecksumSHA256": part.checksum} for part in parts]
+        with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
+            try:
+                self._seen(
+                    self._client.complete_multipart_upload(
+                        **self._at(name), UploadId=upload, MultipartUpload={"Parts": named}
+                    )
+                )
+            except ClientError as error:
+                if aws.code_of(error) in ("NoSuchUpload", "InvalidPart", "InvalidPartOrder"):
+                    return False
+                raise
+        return True
+
+    def abort(self, name: str, upload: str) -> None:
+        """Give an upload up; its parts are gone."""
+        from botocore.exceptions import ClientError
+
+        with self._asking(f"give up writing {self.address(name)}", "s3:AbortMultipartUpload", name):
+            try:
+                self._seen(self._client.abort_multipart_upload(**self._at(name), UploadId=upload))
+            except ClientError as error:
+                if aws.code_of(error) != "NoSuchUpload":
+                    raise
+
+    def uploads(self) -> Iterator[tuple[str, str, int]]:
+        """Name, id and beginning (by the service's clock, s since 1970) of every upload that is not complete."""
+        marker: dict[str, str] = {}
+        while True:
+            with self._asking(f"list uploads below {self.uri}", "s3:ListBucketMultipartUploads", None):
+                answer = self._seen(self._client.list_multipart_uploads(**self._whole, Prefix=self._prefix, **marker))
+            for item in answer.get("Uploads", ()):
+                yield item["Key"][len(self._prefix) :], item["UploadId"], _seconds(item["Initiated"])
+            if not answer.get("IsTruncated"):
+                return
+            marker = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    # How it is asked.
+
+    @cached_property
+    def _made(self) -> Any:
+        return aws.client("s3", self._environ, connections=self._connections, attempts=self._attempts)
+
+    @property
+    def _client(self) -> Any:
+        with self._lock:
+            return self._made
+
+    @property
+    def _whole(self) -> dict[str, Any]:
+        owner = {"ExpectedBucketOwner": self._owner} if self._owner else {}
+        return {"Bucket": self._bucket, **owner}
+
+    def _at(self, name: str) -> dict[str, Any]:
+        return {**self._whole, "Key": f"{self._prefix}{name}"}
+
+    def _arn(self, name: str | None) -> str:
+        """The resource that a permission is about; the bucket itself where `name` is None."""
+        arn = f"arn:aws:s3:::{self._bucket}"
+        return arn if name is None else f"{arn}/{self._prefix}{name}"
+
+    def _asking(self, doing: str, action: str, name: str | None) -> Any:
+        _ = self._client  # without boto3 there is nothing to translate
+        return aws.asking(doing, action=action, resource=self._arn(name), owner=self._owner)
+
+    def _seen(self, answer: Any) -> Any:
+        """The answer, whose time was noted."""
+        from email.utils import parsedate_to_datetime
+
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        if date:
+            try:
+                self._clock = int(parsedate_to_datetime(date).timestamp())
+            except ValueError:
+                pass  # a service that cannot say what time it is: then nothing grows old
+        return answer
+
+
+class Answer:
+    """The bytes of an object on their way."""
+
+    def __init__(self, answer: Any, address: str) -> None:
+        self._body = answer["Body"]
+        self._address = address
+        self.size = int(answer["ContentLength"])
+        """Bytes that were announced."""
+        self.etag: str = answer["ETag"]
+        self.modified = _seconds(answer["LastModified"])
+
+    def pieces(self, *, limit: int | None = None) -> Iterator[bytes]:
+        """The bytes, piece by piece; of a large object no more than `limit`.
+
+        Raises:
+            BrokenAnswerError: they ended early.
+        """
+        from botocore.exceptions import BotoCoreError, HTTPClientError
+
+        left = self.size if limit is None else min(limit, self.size)
+        try:
+            while left:
+                piece = self._body.read(min(_PIECE, left))
+                if not piece:
+                    raise BrokenAnswerError(f"{self._address} ended {left} bytes early")
+                left -= len(piece)
+                yield piece
+        except (BotoCoreError, HTTPClientError, OSError) as error:
+            raise BrokenAnswerError(
+                f"reading {self._address} broke off: {type(error).__name__}",
+                hint="Look at the network, and run the same command again.",
+            ) from error
+        finally:
+            self._body.close()
+
+
+def _is_missing(error: Exception) -> bool:
+    return aws.code_of(error) in ("NoSuchKey", "404") and aws.code_of(error) != "NoSuchBucket"
+
+
+def _seconds(moment: Any) -> int:
+    return int(moment.timestamp())
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib
+
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def pause(attempt: int) -> None:
+    """Back off before the next attempt: 50 ms, then twice as long each time, with chance in it."""
+    import random
+
+    time.sleep(random.uniform(0.5, 1.0) * min(0.05 * 2**attempt, 2.0))
