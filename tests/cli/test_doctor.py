@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,40 @@ def test_credentials_are_not_shown(registered: Calls, monkeypatch: pytest.Monkey
     answer = registered.ok("doctor")
     assert "mlflow.example" in answer.out
     assert "CANARY" not in answer.out + answer.err
+
+
+@pytest.mark.parametrize(("version", "state"), [("3.10.1", "old"), ("3.17.2", "ok")])
+def test_c146_an_old_server(registered: Calls, monkeypatch: pytest.MonkeyPatch, version: str, state: str) -> None:
+    """MLflow server < 3.11: a warning that lists what is known of it, and no failure."""
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = self.path == "/version" and "Authorization" not in self.headers
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            self.wfile.write(version.encode())
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class names it so
+            del format, args
+
+    server = HTTPServer(("127.0.0.1", 0), Server)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ada:secret@127.0.0.1:{server.server_address[1]}")
+    try:
+        answer = registered.ok("doctor")
+        found = states(registered)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    assert found["mlflow server"] == state
+    assert ("CVE-2026-4137" in answer.out) == (state == "old")
+
+
+def test_a_registry_that_does_not_answer(registered: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is said of a server that is not there, or of a database."""
+    for uri in ("http://127.0.0.1:1", "sqlite:////nowhere/ml.db"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        assert "mlflow server" not in states(registered)

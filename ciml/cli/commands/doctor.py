@@ -27,7 +27,7 @@ class Finding(Value, frozen=True, kw_only=True):
 
     what: str
     state: str
-    """`ok`, `missing` or `wrong`."""
+    """`ok`, `missing`, `old` or `wrong`."""
     detail: str
     hint: str = ""
 
@@ -95,7 +95,21 @@ def _repository(invocation: Invocation) -> list[Finding]:
         where,
         Finding(what="ciml.yaml", state="ok", detail=f"stages: {len(pipeline.stages)}, models: {len(pipeline.models)}"),
         Finding(what="registry", state="ok", detail=detail),
+        *(_server(uri) if uri else ()),
     ]
+
+
+def _server(uri: str) -> list[Finding]:
+    """The registry's version, where it is a server that tells it, and what is known to be wrong with it."""
+    from ciml.adapters.mlflow.server import server_version
+    from ciml.core.advisories import SOUND, advisories
+
+    version = server_version(uri)
+    if version is None:
+        return []
+    holes = advisories(version)
+    hint = f"update it to {SOUND} or newer: {', '.join(holes)}" if holes else ""
+    return [Finding(what="mlflow server", state="old" if holes else "ok", detail=version, hint=hint)]
 
 
 def _wrong(what: str, error: CimlError) -> Finding:
