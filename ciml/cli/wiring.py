@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -21,7 +20,6 @@ from ciml.app.ports import Tree
 from ciml.app.project import Project
 from ciml.cli.invocation import Invocation
 from ciml.cli.storing import personal_store
-from ciml.cli.storing import personal_store
 from ciml.core.changes import CONFIGURATION
 from ciml.core.errors import ConfigurationError
 from ciml.core.ids import CommitSha, Digest, RepoPath
@@ -31,9 +29,6 @@ from ciml.core.pipeline import ParamValue, Pipeline
 
 if TYPE_CHECKING:
     from ciml.adapters.datatree import DataTree
-    from ciml.cli.storing import AnyStore
-
-if TYPE_CHECKING:
     from ciml.cli.storing import AnyStore
 
 
