@@ -47,6 +47,8 @@ ROUTES = (
     Route("GET", f"{REPO}/deployments/{{deployment_id}}/statuses", ("deployments",), "list_deployment_statuses"),
     Route("POST", f"{REPO}/deployments/{{deployment_id}}/statuses", ("deployments",), "create_deployment_status"),
     Route("GET", f"{REPO}/actions/workflows/{{workflow_id}}/runs", ("actions",), "list_runs"),
+    Route("POST", f"{REPO}/actions/workflows/{{workflow_id}}/dispatches", ("actions",), "dispatch_workflow"),
+    Route("POST", f"{REPO}/dispatches", ("contents",), "dispatch"),
     Route("GET", f"{REPO}/actions/runs/{{run_id}}", ("actions",), "get_run"),
     Route("GET", f"{REPO}/actions/runs/{{run_id}}/artifacts", ("actions",), "list_artifacts"),
 )

@@ -20,6 +20,8 @@ class GitHubWork(GitHubTalk):
         self._deployment_statuses: dict[int, list[JSON]] = {}
         self._runs: list[JSON] = []
         self._artifacts: dict[int, list[JSON]] = {}
+        self.dispatched: list[JSON] = []
+        """What was asked to start: `repository_dispatch` and `workflow_dispatch`, the oldest first."""
 
     def check_runs(self, sha: str) -> list[JSON]:
         """The check runs of a commit, the oldest first."""
@@ -199,6 +201,14 @@ class GitHubWork(GitHubTalk):
         found = [made for made in reversed(of_workflow) if _is_asked_for(made, query)]
         headers, part = self.page(f"actions/workflows/{arguments['workflow_id']}/runs", found, query)
         return 200, headers, {"total_count": len(found), "workflow_runs": part}
+
+    def dispatch(self, arguments: JSON, query: JSON, body: JSON, token: Token) -> Answer:
+        self.dispatched.append({"event": "repository_dispatch", **body})
+        return 204, {}, None
+
+    def dispatch_workflow(self, arguments: JSON, query: JSON, body: JSON, token: Token) -> Answer:
+        self.dispatched.append({"event": "workflow_dispatch", "workflow": arguments["workflow_id"], **body})
+        return 204, {}, None
 
     def get_run(self, arguments: JSON, query: JSON, body: JSON, token: Token) -> Answer:
         found = next((made for made in self._runs if made["id"] == int(arguments["run_id"])), None)

@@ -114,6 +114,15 @@ def test_a_body_beyond_the_limit_is_refused(server: GitHubServer) -> None:
     assert ask(server, "POST", f"{REPO}/issues/7/comments", {"body": "😀" * 32_768 + "x"})[0] == 422
 
 
+def test_what_is_dispatched_is_kept(server: GitHubServer) -> None:
+    """By a token that may write contents, as an API destination's does."""
+    server.token("arrival", permissions={"contents": "write"})
+    body = {"event_type": "data", "client_payload": {"key": "raw/1.csv"}}
+    assert ask(server, "POST", f"{REPO}/dispatches", body, token="arrival") == (204, None)
+
+    assert server.dispatched == [{"event": "repository_dispatch", **body}]
+
+
 def test_pages_lead_to_each_other(server: GitHubServer) -> None:
     """As GitHub's `Link` header does."""
     for number in range(250):

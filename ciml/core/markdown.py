@@ -13,7 +13,7 @@ from ciml.core import markdown_model, markdown_plan
 from ciml.core.ids import is_commit_id
 from ciml.core.markdown_layout import Block, characters, octets, page
 from ciml.core.markdown_text import inline, plain
-from ciml.core.report import Report
+from ciml.core.report import DeploymentLine, Report
 from ciml.core.sticky import marker
 from ciml.core.value import Value
 
@@ -82,8 +82,15 @@ def title(report: Report) -> str:
     failed = [stage.name for stage in report.stages if stage.result == "failed"]
     if failed:
         return f"stage {failed[0]} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else "")
+    if report.deployments and not report.models:
+        return "; ".join(_deployment(line) for line in report.deployments)
     models = sorted(report.models, key=markdown_model.urgency)
     return "; ".join(f"{model.name}{_VERDICTS[model.verdict]}" for model in models) or "nothing to do"
+
+
+def _deployment(line: DeploymentLine) -> str:
+    words = markdown_plan.STATES[line.state][1]
+    return f"{line.model} {line.version} in {line.environment}: {words}"
 
 
 _VERDICTS = {
@@ -99,7 +106,7 @@ def icon(report: Report) -> str:
     verdicts = {model.verdict for model in report.models}
     if report.error or any(stage.result == "failed" for stage in report.stages) or "rejected" in verdicts:
         return "❌"
-    if report.conclusion == "failure":
+    if report.conclusion == "failure" or any(line.state in ("failed", "rolled-back") for line in report.deployments):
         return "❌"
     if "not-judged" in verdicts or report.conclusion == "action-required":
         return "⚠️"

@@ -161,7 +161,7 @@ def deployments(lines: Sequence[DeploymentLine]) -> Iterator[Block]:
     )
 
 
-_STATES = {
+STATES = {
     "deployed": ("✅", "deployed"),
     "already": ("⚪", "already there"),
     "failed": ("❌", "failed"),
@@ -171,7 +171,7 @@ _STATES = {
 
 
 def _deployment(line: DeploymentLine) -> str:
-    icon, words = _STATES[line.state]
+    icon, words = STATES[line.state]
     return row(icon, code(line.environment), code(line.model), str(line.version), words, inline(line.detail))
 
 

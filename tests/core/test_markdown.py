@@ -277,6 +277,12 @@ def test_a_first_model_a_push_and_an_empty_report_read_well() -> None:
     assert "| `auc` | 0.9 | – |  |" in text
     assert "compared with" not in text
 
+    released = report(event=event(number=None), title="", models=(), stages=(), deployments=(DEPLOYED,))
+    assert comment(released).splitlines()[1] == "## ✅ churn 4 in production: deployed"
+    failed = msgspec.structs.replace(DEPLOYED, state="rolled-back")
+    again = msgspec.structs.replace(released, deployments=(failed,))
+    assert comment(again).splitlines()[1] == "## ❌ churn 4 in production: rolled back"
+
     empty = Report(event=event(), head=None, base=None)
     assert comment(empty).splitlines()[1] == "## ✅ nothing to do"
 

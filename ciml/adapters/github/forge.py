@@ -131,8 +131,10 @@ class _Publication:
     def notices(self) -> tuple[str, ...]:
         event, sha = self._report.event, self._commit()
         tasks: list[tuple[str, str, Callable[[], None]]] = []
-        if sha is not None:
+        # What a fork's job wrote down must not set a status that a branch rule may require.
+        if sha is not None and not event.fork:
             tasks.append(("commit status", STATUSES, lambda: self._write_status(sha)))
+        if sha is not None:
             tasks.append(("check run", CHECKS, lambda: self._write_check(sha)))
         if self._comment and event.number is not None:
             tasks.append(("comment", COMMENTS, self._write_comment))

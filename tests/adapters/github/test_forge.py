@@ -74,10 +74,19 @@ def test_a_fork_s_token_writes_nothing_and_one_notice_says_so(server: GitHubServ
     (notice,) = github("fork").publish(report(event=event(fork=True)))
 
     assert notice == (
-        "GitHub was not told (commit status, check run, comment): the token lacks `statuses: write`, `checks: write`, "
-        "`pull-requests: write`. Add it to the job's `permissions`, which a pull request from a fork cannot have."
+        "GitHub was not told (check run, comment): the token lacks `checks: write`, `pull-requests: write`. "
+        "Add it to the job's `permissions`, which a pull request from a fork cannot have."
     )
     assert {entry.method for entry in server.log} == {"POST", "GET"}
+
+
+def test_what_a_fork_says_sets_no_status(server: GitHubServer, github: Make) -> None:
+    """A workflow with rights publishes what a fork's code wrote down: a rule may require `ciml`, so it is not set."""
+    assert github().publish(report(event=event(fork=True))) == ()
+
+    assert not server.statuses(HEAD)
+    assert "Untrusted evaluation" in server.comments(7)[0]["body"]
+    assert "Untrusted evaluation" in server.check_runs(HEAD)[0]["output"]["summary"]
 
 
 def test_a_person_s_token_cannot_write_check_runs_and_the_notice_says_why(server: GitHubServer, github: Make) -> None:
