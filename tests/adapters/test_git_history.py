@@ -206,6 +206,23 @@ def test_c046_a_shallow_clone_is_deepened_for_the_merge_base(repo: RepoBuilder, 
     assert clone.merge_base(main, feature) == Base(commit=fork)
 
 
+@pytest.mark.parametrize("depth", [None, 1], ids=["whole", "shallow"])
+def test_what_a_tip_reaches(repo: RepoBuilder, look: Open, depth: int | None) -> None:
+    """Itself and what came before, however far back; no branch beside it, and nothing that is nowhere."""
+    first = repo.commit({"a": "1"})
+    repo.branch("feature")
+    feature = repo.commit({"f": "1"})
+    repo.switch("main")
+    tip = [repo.commit({"a": str(number)}) for number in range(60)][-1]
+    clone = look(repo.bare_origin().clone(depth=depth))
+    assert clone.reaches(tip, tip)
+    assert clone.reaches(tip, first)
+    assert not clone.reaches(first, tip)
+    assert not clone.reaches(tip, feature)
+    assert not clone.reaches(tip, CommitSha("e" * 40))
+    assert not clone.reaches(CommitSha("e" * 40), tip)
+
+
 def test_c046_histories_that_share_nothing_have_no_base(repo: RepoBuilder, look: Open) -> None:
     """The search ends, and says so."""
     main = repo.commit({"a": "1"})

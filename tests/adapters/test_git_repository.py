@@ -263,6 +263,25 @@ def test_remotes_lose_their_passwords(repo: RepoBuilder, opened: list[Repository
 # Trees of commits.
 
 
+def test_where_a_branch_of_the_remote_is(repo: RepoBuilder, opened: list[Repository]) -> None:
+    """As the remote has it now; a pattern or an option is no branch, and a remote that is gone is exit 5."""
+    repo.commit({"a": "1"})
+    repo.branch("a$(touch${IFS}x)")
+    topic = repo.commit({"a": "2"})
+    origin = repo.bare_origin()
+    found = open_at(repo.path, opened)
+    repo.git("update-ref", "refs/remotes/origin/main", topic)
+    assert found.remote_head("main") == origin.head() != topic
+    assert found.remote_head("a$(touch${IFS}x)") == topic
+    for name in ("*", "mai?", "--upload-pack=touch x", "nothing", ""):
+        assert found.remote_head(name) is None
+    assert not (repo.path / "x").exists()
+    repo.git("remote", "set-url", "origin", "https://u:secret@127.0.0.1:9/none.git")
+    with pytest.raises(ServiceError, match="does not say where main is") as caught:
+        found.remote_head("main")
+    assert "secret" not in caught.value.message
+
+
 def test_a_commits_tree_needs_no_checkout(repo: RepoBuilder, opened: list[Repository]) -> None:
     """Entries, files and bytes come from a bare repository."""
     head = repo.commit(
