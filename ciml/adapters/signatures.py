@@ -3,7 +3,7 @@
 A tag's signature is held against the time now, not against the tag's own date as Git does: whoever
 has a key that was revoked can write any date into a tag.
 
-Source: gitformat-signature(5); ssh-keygen(1), `-Y find-principals` and `-Y verify`; PROTOCOL.sshsig.
+Source: gitformat-signature(5); ssh-keygen(1), `-Y check-novalidate`, `find-principals` and `verify`; PROTOCOL.sshsig.
 """
 
 from __future__ import annotations
@@ -79,18 +79,19 @@ class Signatures:
             for file, data in files.items():
                 with open(os.path.join(folder, file), "wb") as target:
                     target.write(data)
-            names = self._ask(folder, "find-principals")
+            if self._ask(folder, "check-novalidate", "-n", "git", data=payload) is None:
+                return Signed(state=Signature.BROKEN)
+            signers_file = ("-f", f"{folder}/signers")
+            names = self._ask(folder, "find-principals", *signers_file)
             for principal in os.fsdecode(names or b"").splitlines():
-                if self._ask(folder, "verify", "-n", "git", "-I", principal, data=payload) is not None:
+                if self._ask(folder, "verify", *signers_file, "-n", "git", "-I", principal, data=payload) is not None:
                     return Signed(state=Signature.GOOD, who=principal)
-        if key is None or names:
-            return Signed(state=Signature.BROKEN)
-        shown = f"{key[:24]}…"
-        return Signed(state=Signature.EXPIRED if key in signers else Signature.UNKNOWN, who=shown)
+        state = Signature.EXPIRED if key and key in signers else Signature.UNKNOWN
+        return Signed(state=state, who=f"{key[:24]}…" if key else "")
 
     def _ask(self, folder: str, what: str, *more: str, data: bytes = b"") -> bytes | None:
         """What ssh-keygen prints, None where it refuses."""
-        argv = ["ssh-keygen", "-Y", what, "-f", f"{folder}/signers", "-s", f"{folder}/signature", *more]
+        argv = ["ssh-keygen", "-Y", what, "-s", f"{folder}/signature", *more]
         try:
             done = subprocess.run(
                 argv, input=data, capture_output=True, check=False, timeout=_SSH_S, env=dict(self._environ)
