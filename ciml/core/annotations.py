@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Literal
-
-import msgspec
+from collections.abc import Iterator
+from typing import Literal, TypeGuard
 
 from ciml.core.lineage import CheckLine
 from ciml.core.markdown_text import plain, visible
@@ -32,10 +30,6 @@ class Annotation(Value, frozen=True, kw_only=True):
     title: str
     message: str
 
-    def masked(self, mask: Callable[[str], str]) -> Annotation:
-        """The same without secrets."""
-        return msgspec.structs.replace(self, title=mask(self.title), message=mask(self.message))
-
 
 def annotated(report: Report) -> tuple[Annotation, ...]:
     """All remarks of a report: failures first, then by line."""
@@ -46,9 +40,14 @@ def annotated(report: Report) -> tuple[Annotation, ...]:
 
 def _of_stages(report: Report, path: str) -> Iterator[Annotation]:
     for stage in report.stages:
-        if stage.result == "failed" and stage.line:
+        if stage.result == "failed" and _is_line(stage.line):
             title = plain(f"stage {stage.name} failed", _TITLE)
             yield Annotation(path=path, line=stage.line, level="failure", title=title, message=_failure(stage))
+
+
+def _is_line(line: int | None) -> TypeGuard[int]:
+    """Whether GitHub takes it for one."""
+    return line is not None and 0 < line < 2**31
 
 
 def _failure(stage: StageLine) -> str:
@@ -59,7 +58,7 @@ def _failure(stage: StageLine) -> str:
 def _of_models(report: Report, path: str) -> Iterator[Annotation]:
     level: Level = "warning" if report.conclusion == "success" else "failure"
     for model in report.models:
-        if model.line and model.verdict in ("rejected", "not-judged"):
+        if _is_line(model.line) and model.verdict in ("rejected", "not-judged"):
             title = plain(f"{model.name}: {_VERDICTS[model.verdict]}", _TITLE)
             yield Annotation(path=path, line=model.line, level=level, title=title, message=_rejection(model))
 

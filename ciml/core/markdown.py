@@ -7,7 +7,7 @@ there is too much of it, whole rows are left out, the least important ones first
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ciml.core import markdown_model, markdown_plan
 from ciml.core.ids import is_commit_id
@@ -36,10 +36,6 @@ class CheckText(Value, frozen=True, kw_only=True):
     """Plain text."""
     summary: str
     text: str
-
-    def masked(self, mask: Callable[[str], str]) -> CheckText:
-        """The same without secrets."""
-        return CheckText(title=mask(self.title), summary=mask(self.summary), text=mask(self.text))
 
 
 def comment(report: Report, *, limit: int = COMMENT) -> str:

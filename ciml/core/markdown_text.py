@@ -58,8 +58,13 @@ def _named(char: str) -> str:
 
 def plain(text: str, longest: int = LONGEST) -> str:
     """`text` where no Markdown is read (a title, a status): one line that mentions and links nothing."""
-    shown = " ".join(visible(without_secrets(text)).split())
+    shown = _line(text, longest)
     return cut(_COMMIT.sub(_no_commit, _ACTIVE.sub(_BREAK, cut(shown, longest))), longest)
+
+
+def _line(text: str, longest: int) -> str:
+    """One line without passwords in addresses, cut. Of a text of megabytes no more is read than may be needed."""
+    return cut(" ".join(visible(without_secrets(text[: 8 * longest])).split()), longest)
 
 
 def _no_commit(match: re.Match[str]) -> str:
@@ -79,7 +84,7 @@ def _first(match: re.Match[str]) -> str:
 
 def code(text: str, longest: int = LONGEST) -> str:
     """`text` as code, where GitHub looks for nothing; as ordinary text where code cannot hold it."""
-    shown = cut(" ".join(visible(without_secrets(text)).split()), longest)
+    shown = _line(text, longest)
     if not shown or "`" in shown or "|" in shown:
         return inline(shown or "-", longest)
     return f"`{shown}`"

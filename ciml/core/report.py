@@ -7,7 +7,10 @@ another one that never ran a line of that code reads it, strictly, and makes Mar
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+import msgspec
 
 from ciml.core.event import Event
 from ciml.core.ids import CommitSha, ModelName, RepoPath, StageName
@@ -15,6 +18,11 @@ from ciml.core.lineage import CheckLine
 from ciml.core.value import Value
 
 FORMAT = "ciml/report/1"
+
+T = TypeVar("T")
+
+_CHOICES = frozenset({"format", "event", "conclusion", "require", "verdict", "result", "state"})
+"""Fields that hold one of a few words, or where the event comes from: no text of a stage."""
 
 
 class StageLine(Value, frozen=True, kw_only=True):
@@ -112,3 +120,22 @@ class Report(Value, frozen=True, kw_only=True):
     error: str = ""
     """Why the run ended early."""
     require: Literal["ran", "accepted"] = "ran"
+
+
+def masked(value: T, mask: Callable[[str], str]) -> T:
+    """A report, or a part of one, with every free text in it masked.
+
+    It is done before Markdown is made of it: escapes would stand between the characters of a secret.
+    """
+    changed: object = value
+    match value:
+        case str():
+            changed = mask(value)
+        case tuple():
+            changed = tuple(masked(part, mask) for part in value)
+        case dict():
+            changed = {masked(name, mask): masked(part, mask) for name, part in value.items()}
+        case msgspec.Struct():
+            names = [name for name in value.__struct_fields__ if name not in _CHOICES]
+            changed = msgspec.structs.replace(value, **{name: masked(getattr(value, name), mask) for name in names})
+    return changed  # type: ignore[return-value]

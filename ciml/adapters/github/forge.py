@@ -19,7 +19,7 @@ from ciml.core.errors import CimlError, ConfigurationError, ServiceError
 from ciml.core.event import Kind
 from ciml.core.ids import CommitSha, is_commit_id, is_no_commit
 from ciml.core.markdown_text import cut
-from ciml.core.report import Report
+from ciml.core.report import Report, masked
 
 SERVER = "https://github.com"
 """Where GitHub's pages are, unless GITHUB_SERVER_URL says otherwise."""
@@ -105,7 +105,8 @@ class GitHub:
 
     def publish(self, report: Report) -> tuple[str, ...]:
         """Tell of a run, as far as it is possible; what could not be told, one sentence each. Never raises for it."""
-        return _Publication(self._api, self._linked(report), comment=self._comment, mask=self._mask).notices()
+        told = self._linked(masked(report, self._mask))
+        return _Publication(self._api, told, comment=self._comment).notices()
 
     def _linked(self, report: Report) -> Report:
         """The report, without the address of its run where somebody may have made that up."""
@@ -119,11 +120,10 @@ class GitHub:
 class _Publication:
     """One report on its way: check run, commit status, comment."""
 
-    def __init__(self, api: Api, report: Report, *, comment: bool, mask: Callable[[str], str]) -> None:
+    def __init__(self, api: Api, report: Report, *, comment: bool) -> None:
         self._api = api
         self._report = report
         self._comment = comment
-        self._mask = mask
         self._login: str | None = None
         self._denied: list[tuple[str, str]] = []
         self._notices: list[str] = []
@@ -180,20 +180,19 @@ class _Publication:
 
     def _write_status(self, sha: CommitSha) -> None:
         text = markdown.check_text(self._report).title
-        self._login = status(self._api, self._report, sha, description=cut(self._mask(text), 140)) or self._login
+        self._login = status(self._api, self._report, sha, description=cut(text, 140)) or self._login
 
     def _write_check(self, sha: CommitSha) -> None:
-        told = [remark.masked(self._mask) for remark in annotated(self._report)]
+        told = annotated(self._report)
         text = markdown.check_text(self._report, unshown=max(len(told) - ANNOTATIONS, 0))
-        login = check_run(self._api, self._report, sha, text=text.masked(self._mask), annotations=told)
+        login = check_run(self._api, self._report, sha, text=text, annotations=told)
         self._login = login or self._login
 
     def _write_comment(self) -> None:
         number = self._report.event.number
         if number is None:
             return
-        first, _, rest = markdown.comment(self._report).partition("\n")
         writer = StickyComment(
             self._api, number, login=self._login, head_of=lambda number: runs.head_of(self._api, number)
         )
-        writer.write(f"{first}\n{self._mask(rest)}", sticky.marker(self._report))
+        writer.write(markdown.comment(self._report), sticky.marker(self._report))
