@@ -126,10 +126,10 @@ def test_c003_no_expression_inside_a_script(files: list[Path]) -> None:
 
 
 def test_c041_everything_is_pinned_by_commit(files: list[Path]) -> None:
-    """41. Every `uses:` names 40 hex digits, or lies in this repository."""
+    """41. Every `uses:` names 40 hex digits, or is this repository at the commit that runs."""
     for path in [*files, ROOT / "action.yml"]:
         for used in _values(json_of(path), "uses"):
-            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used) or used.startswith("./"), f"{path.name}: {used}"
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used) or used.startswith("$/"), f"{path.name}: {used}"
 
 
 def test_jobs_with_rights_run_no_code_of_the_repository(tmp_path: Path) -> None:
