@@ -243,7 +243,8 @@ class Api:
                 f"and no more than {self._limits.wait_s:.0f} s are waited in all",
                 hint="Run the job again later.",
             )
-        self._left_s -= max(wait_s, 1.0)
+        # A limit that says 0 again and again is not asked again and again.
+        self._left_s -= max(wait_s, self._limits.wait_s / 6)
         self._sleep(wait_s)
 
     def _outage(self, what: str, why: str) -> OutageError:

@@ -139,6 +139,15 @@ def test_many_short_limits_are_not_waited_for_one_after_the_other(
     assert "rate limit" in notice
 
 
+def test_a_limit_of_no_time_is_not_tried_for_ever(server: GitHubServer, github: Make) -> None:
+    """`retry-after: 0` in every answer: a handful of requests, then a notice."""
+    server.fault("limit", seconds=0, times=1000)
+    (notice,) = github().publish(report())
+
+    assert "rate limit" in notice
+    assert len(server.log) <= 8
+
+
 @pytest.mark.parametrize("kind", ["500", "502", "drop", "lost", "html", "hang"])
 def test_an_outage_is_bounded_told_and_raises_nothing(server: GitHubServer, github: Make, kind: str) -> None:
     """500s, lost answers, a login page, silence: a few tries, then one notice that names the address."""
