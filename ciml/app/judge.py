@@ -283,13 +283,13 @@ class Judging:
         stages, made = self._graph.pipeline.stages, self._producers.find(model.path)
         if target not in stages:
             return f"stage {target}, which scores it again, is not in this pipeline"
-        if target == maker or target not in dag.downstream(self._graph.waits, [maker]):
-            return f"stage {target}, which scores it again, does not come after {maker}"
         if made is None or made.part:
             return f"{model.path} is a part of what {maker} makes, and no output of its own"
         rule, maker_rule = stages[target].pick, stages[maker].pick
-        if rule and (maker_rule is None or len(rule.candidates) != len(maker_rule.candidates)):
+        if rule and maker_rule and len(rule.candidates) != len(maker_rule.candidates):
             return f"stage {target}, which scores it again, is fanned out apart from {maker}"
+        if not self._between(self._instance(maker, maker), self._instance(maker, target)):
+            return f"stage {target}, which scores it again, does not come after {maker}"
         return None
 
     def _between(self, made_by: StageName, scored_by: StageName) -> frozenset[StageName]:

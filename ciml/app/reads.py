@@ -20,8 +20,12 @@ def maker_of(model: Model, producers: Producers) -> StageName:
 
 def writers(graph: Graph, maker: StageName) -> tuple[StageName, ...]:
     """The stages with metrics among the maker and those downstream of it."""
-    after = dag.downstream(graph.waits, [maker])
     stages = graph.pipeline.stages
+    after = dag.downstream(graph.waits, [maker])
+    if rule := stages[maker].pick:
+        # What was fanned out with it is chosen beside it: the plain names of all are the winner's.
+        fanned = dag.downstream(graph.waits, [candidate for candidate, _ in rule.candidates])
+        after = after.union(name for name in fanned if stages[name].pick)
     return tuple(name for name in graph.order if name in after and stages[name].metrics)
 
 

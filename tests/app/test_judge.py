@@ -259,3 +259,44 @@ def test_a_model_that_became_a_part_of_an_output_is_rejected(space: Workspace, r
     found = judged(space, planted, policy=base)
     assert found.verdict.status is Status.REJECTED
     assert "no output of its own" in found.verdict.reason
+
+
+FANNED = """\
+version: 1
+stages:
+  train:
+    run: echo "$(cat size) * ${{ matrix.c }}" | bc > model
+    inputs: [size]
+    outputs: [model]
+    %s
+  evaluate:
+    run: |
+      printf '{"score": %%s, "of": 1}' "$(cat model)" > metrics.json
+    inputs: [model]
+    metrics: [metrics.json]
+models:
+  m: {path: model, gate: [%s], champion: %s}
+"""
+RESCORED = ("score > champion.score", "{rescore: evaluate}")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "champion"),
+    [
+        ("matrix: {c: [1, 2]}\n    pick: {max: score}", "matrix: {c: [1, 2, 3]}\n    pick: {max: score}", 4.0),
+        ("matrix: {c: [1]}\n    pick: {max: score}", "env: {C: x}", 2.0),
+    ],
+)
+def test_a_head_that_fans_out_otherwise_is_compared_all_the_same(
+    repo: RepoBuilder, before: str, after: str, champion: float
+) -> None:
+    """The base's policy names a stage, and the head's stage of that name scores the champion."""
+    base = repo.commit({"ciml.yaml": FANNED % (before, *RESCORED), "size": "2"})
+    space = Workspace(repo)
+    planted = Planted(judged(space), metrics={"score": 4.0})
+    text = FANNED % (after, "score >= 0", "{rescore: evaluate}")
+    repo.commit({"ciml.yaml": text.replace("${{ matrix.c }}", "5") if "env" in after else text, "size": "3"})
+    found = judged(space, planted, policy=base)
+    assert found.verdict.status is Status.ACCEPTED
+    assert found.verdict.champion is not None
+    assert found.verdict.champion.metrics["score"] == champion
