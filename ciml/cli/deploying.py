@@ -30,6 +30,7 @@ from ciml.cli.wiring import Place, project_at
 from ciml.core import alert
 from ciml.core.deployment import DeployOrder, Receipt, already, order_fault, receipt_digest
 from ciml.core.entries import Deployment
+from ciml.core.errors import CimlError
 from ciml.core.history import DeploymentLine
 from ciml.core.ids import Digest, ModelName
 from ciml.core.ledger import LedgerState
@@ -147,6 +148,7 @@ class Deploying:
         decisions, verified = [], {}
         for target in targets:
             version, state = found[target.model.name]
+            self._registries.remember(state)
             serves = None if force else already(state, target.target.name, version.version)
             if serves:
                 decisions.append(Decision(found=version, target=target, serves=serves))
@@ -163,12 +165,22 @@ class Deploying:
                 overridden=against,
                 reason=override or "",
             )
+            self._supply_previous(order, state)
             decisions.append(Decision(found=version, target=target, order=order))
         return tuple(decisions)
 
+    def _supply_previous(self, order: DeployOrder, state: LedgerState) -> None:
+        """Have what serves now at hand, to be put back; where it cannot be had, that is better known before."""
+        if order.previous is None or order.target.sagemaker_endpoint is not None:
+            return  # an endpoint goes back to its own configuration
+        try:
+            self._registries.fetch(state.versions[order.previous.version])
+        except CimlError as error:
+            told = f"{order.environment}: version {order.previous.version} could not be put back"
+            self._console.warn(f"{told}, since its files cannot be had: {error.message}")
+
     def _verified(self, found: Deployable, state: LedgerState, override: str | None) -> tuple[dict[str, Digest], str]:
         """The version's files by digest, and what a person overrode; its bytes are in the store now."""
-        self._registries.remember(state)
         self._registries.fetch(found.record)
         files = files_of(found.record.artifact, self._place.store)
         where = Inspection(

@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
 import pytest
 
 from ciml.core.entries import Judgement
 from tests.cli.calls import Calls
 from tests.cli.ledgers import entries, runs, state, versions
-
-
-@pytest.fixture
-def inbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The titles of the alerts that a service has got."""
-    titles: list[str] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            titles.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["title"])
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class names it so
-            del format, args
-
-    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        monkeypatch.setenv("CIML_ALERT_URLS", f"json://127.0.0.1:{server.server_port}")
-        yield titles
-        server.shutdown()
-        thread.join()
 
 
 def verdicts(ciml: Calls) -> list[str]:
