@@ -76,7 +76,7 @@ def client(
     )
     try:
         session = _session(*(environ.get(name) or None for name in _VARIABLES))
-        return session.client(service, config=config, endpoint_url=_endpoint(service, environ))
+        return session.client(service, config=config, endpoint_url=endpoint(service, environ))
     except (BotoCoreError, ValueError) as error:
         raise ConfigurationError(
             f"AWS cannot be asked: {without_secrets(str(error))}",
@@ -100,7 +100,8 @@ def _session(
     )
 
 
-def _endpoint(service: str, environ: Mapping[str, str]) -> str | None:
+def endpoint(service: str, environ: Mapping[str, str]) -> str | None:
+    """The address of a service that is not AWS's own; None where it is."""
     return environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or environ.get("AWS_ENDPOINT_URL") or None
 
 

@@ -22,6 +22,7 @@ from ciml.core.errors import IntegrityError, ServiceError, UsageError
 from ciml.core.findings import suggestion
 from ciml.core.ids import CommitSha, ModelName
 from ciml.core.judged import Judged
+from ciml.core.key import digest
 from ciml.core.ledger import LedgerState
 from ciml.core.lineage import RunTrace, decode
 from ciml.core.pipeline import Model, Pipeline
@@ -29,6 +30,7 @@ from ciml.core.trust import Standing
 from ciml.core.url import bare
 
 if TYPE_CHECKING:
+    from ciml.adapters.ledgers.s3 import S3Ledger
     from ciml.adapters.mlflow.registry import MlflowRegistry
 
 NO_REGISTRY = "Name one: `registry:` in ciml.yaml, or MLFLOW_TRACKING_URI in the job's environment."
@@ -65,9 +67,10 @@ class Registries:
         self._of_push = of_push
         self.uri = registry_uri(pipeline, environ)
         remote = place.repository.remote_url() is not None
-        self.local = ledgers_are_local(place, pipeline, environ) and not (in_ci and remote)
+        self._bucket = pipeline.ledger if self.uri is not None or in_ci else None
+        self.local = not self._bucket and ledgers_are_local(place, pipeline, environ) and not (in_ci and remote)
         """Whether the ledgers are branches of this clone alone."""
-        self._ledgers: dict[ModelName, GitLedger] = {}
+        self._ledgers: dict[ModelName, GitLedger | S3Ledger] = {}
         self._states: dict[ModelName, LedgerState] = {}
 
     @property
@@ -92,14 +95,26 @@ class Registries:
             return MlflowRegistry.embedded(folder)
         return MlflowRegistry(self.uri, identity=self.identity, scratch=f"{folder}/tmp")
 
-    def ledger(self, model: ModelName) -> GitLedger:
-        """A model's ledger: on `origin` for a shared registry, a local branch otherwise."""
+    def ledger(self, model: ModelName) -> GitLedger | S3Ledger:
+        """A model's ledger: on `origin`, or in a bucket, for a shared registry, a local branch otherwise."""
         if model not in self._ledgers:
-            remote = None if self.local else "origin"
-            self._ledgers[model] = GitLedger(
-                model, self._place.repository.git, remote=remote, memory=f"{self._place.state}/index/ledgers"
-            )
+            self._ledgers[model] = self._in_bucket(model, self._bucket) if self._bucket else self._on_branch(model)
         return self._ledgers[model]
+
+    def _on_branch(self, model: ModelName) -> GitLedger:
+        remote = None if self.local else "origin"
+        memory = f"{self._place.state}/index/ledgers"
+        return GitLedger(model, self._place.repository.git, remote=remote, memory=memory)
+
+    def _in_bucket(self, model: ModelName, named: str) -> S3Ledger:
+        from ciml.adapters.ledgers.s3 import S3Ledger
+        from ciml.adapters.stores.bucket import Bucket
+        from ciml.core.s3 import s3_address
+
+        bucket = Bucket(s3_address(named), self._environ)
+        name = digest("ciml/ledgers/1", bucket.place)[:32]
+        memory, pins = f"{self._place.state}/index/ledgers/{name}", f"{self._place.state}/pins/{name}"
+        return S3Ledger(model, bucket, memory=memory, pins=pins)
 
     def services(self, model: ModelName) -> Services:
         """Where one model is registered."""

@@ -309,7 +309,7 @@ class Document(Keys, frozen=True, kw_only=True):
 
 
 NOT_ACTED_ON: dict[str, frozenset[str]] = {
-    "Document": frozenset({"data", "ledger"}),
+    "Document": frozenset({"data"}),
     "DefaultsKeys": frozenset({"sagemaker"}),
 }
 """Type -> its keys that are read and checked, and that nothing follows from in this version."""

@@ -21,6 +21,10 @@ _CONFLICTS = 8
 _BROKEN_READS = 4
 """How often something is read whose answer broke off."""
 
+_CHANGED = 4
+"""How often bytes are sent that were changed on their way."""
+
+_DAMAGED = ("BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest", "IncompleteBody")
 _PIECE = 1 << 20
 
 _GONE = ("NoSuchKey", "PreconditionFailed")
@@ -85,6 +89,8 @@ class Bucket:
         self._lock = threading.Lock()
         self._clock = 0
         self.uri = f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+        self.place = f"{aws.endpoint('s3', environ) or ''} {self.uri}"
+        """Tells it from the same name at another service."""
 
     @property
     def clock(self) -> int:
@@ -158,7 +164,7 @@ class Bucket:
         """
         checksum = base64.b64encode(bytes.fromhex(digest)).decode()
         with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
-            answer = self._seen(self._client.put_object(**self._at(name), Body=body, ChecksumSHA256=checksum))
+            answer = self._sent(lambda: self._client.put_object(**self._at(name), Body=body, ChecksumSHA256=checksum))
         stored = answer.get("ChecksumSHA256")
         if stored is None:
             stored = self._checksum(name)
@@ -166,6 +172,19 @@ class Bucket:
             raise IntegrityError(
                 f"{self.address(name)} was changed on its way: the service has other bytes than were sent"
             )
+
+    def _sent(self, act: Callable[[], Any]) -> Any:
+        """The answer to bytes that arrived as they were sent: those that did not are sent again."""
+        from botocore.exceptions import ClientError
+
+        for attempt in range(1, _CHANGED + 1):
+            try:
+                return self._seen(act())
+            except ClientError as error:
+                if aws.code_of(error) not in _DAMAGED or attempt == _CHANGED:
+                    raise
+            pause(attempt)
+        raise AssertionError("the last attempt returns or raises")
 
     def _checksum(self, name: str) -> str | None:
         """The checksum that the service keeps of an object, where it keeps any."""
@@ -271,8 +290,8 @@ class Bucket:
 
         with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
             try:
-                answer = self._seen(
-                    self._client.upload_part(
+                answer = self._sent(
+                    lambda: self._client.upload_part(
                         **self._at(name), UploadId=upload, PartNumber=number, Body=body, ChecksumSHA256=checksum
                     )
                 )

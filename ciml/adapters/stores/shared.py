@@ -59,7 +59,7 @@ class SharedStore:
     ) -> None:
         self.local = local
         self.bucket = Bucket(address, environ, connections=CONNECTIONS)
-        folder = f"{memory}/{digest_of_list('ciml/shared/1', self.bucket.uri, _endpoint(environ))[:32]}"
+        folder = f"{memory}/{digest_of_list('ciml/shared/1', self.bucket.place)[:32]}"
         self._tenure = Tenure(self.bucket)
         self._known = Known(f"{folder}/known")
         self._objects = S3Objects(self.bucket, self._tenure, self._known, local.root, f"{folder}/uploads")
@@ -276,6 +276,3 @@ class SharedStore:
         self._objects.close()
         self._known.close()
 
-
-def _endpoint(environ: Mapping[str, str]) -> str:
-    return environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
