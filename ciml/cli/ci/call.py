@@ -15,7 +15,7 @@ from ciml.adapters.git.credentials import with_token
 from ciml.adapters.handover import Handover
 from ciml.app.base import base_of, policy_of
 from ciml.app.plan import Prepared, prepare
-from ciml.app.ports import Tree
+from ciml.app.ports import Store, Tree
 from ciml.app.project import Project
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
@@ -93,14 +93,15 @@ class Call:
         pipeline = project.pipeline if self.rights.head_policy else self._under_base_policy(project, params)
         for warning in pipeline.warnings:
             self.console.warn(warning)
-        store = open_store(
-            self.place,
-            pipeline,
-            self.invocation.environ,
-            space=self.rights.space,
-            reads=self._reads(pipeline),
+        return msgspec.structs.replace(project, pipeline=pipeline, store=self._store(pipeline))
+
+    def _store(self, pipeline: Pipeline) -> Store:
+        """The store of the pipeline, in the event's spaces; a fork's pull request has no right to any but its own."""
+        if self.event.fork:
+            return self.place.store
+        return open_store(
+            self.place, pipeline, self.invocation.environ, space=self.rights.space, reads=self._reads(pipeline)
         )
-        return msgspec.structs.replace(project, pipeline=pipeline, store=store)
 
     def _reads(self, pipeline: Pipeline) -> tuple[str, ...]:
         """The spaces whose records are believed; of merged pull requests too, where the policy says so."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 
 from ciml.adapters.ci.runner import SUMMARY_LIMIT, Runner
 from ciml.app.perform import Performance
@@ -16,14 +17,17 @@ from ciml.cli.commands.run import of_failures
 from ciml.cli.registering import Registering
 from ciml.cli.registry import NO_REGISTRY
 from ciml.cli.running import Running, show
-from ciml.core.errors import CimlError, ExitCode, RejectedError
+from ciml.core.errors import CimlError, ExitCode, RaceError, RejectedError
 from ciml.core.event import Kind
 from ciml.core.ids import ModelName
 from ciml.core.judged import Judged
 from ciml.core.lineage import RunTrace
-from ciml.core.report import Report
+from ciml.core.report import DeploymentLine, Report
 from ciml.core.results import Failed
 from ciml.core.verdict import Status
+
+Deploys = Callable[[Call], tuple[ExitCode, tuple[DeploymentLine, ...]]]
+"""Brings champions to the environments that follow them."""
 
 
 class Closing:
@@ -33,16 +37,23 @@ class Closing:
         call: what the event allows.
         choice: what of the commit had to be done.
         running: the run.
+        deploys: deploys, or orders, what follows a promotion.
     """
 
-    def __init__(self, call: Call, choice: Choice, running: Running) -> None:
+    def __init__(self, call: Call, choice: Choice, running: Running, deploys: Deploys | None = None) -> None:
+        self._deploys = deploys
+        self._deployments: tuple[DeploymentLine, ...] = ()
         self._call = call
         self._choice = choice
         self._running = running
         self.became: dict[ModelName, Became] = {}
 
-    def close(self, made: Performance) -> ExitCode:
-        """Register what passed, tell everybody, and say how it ended.
+    def close(self, made: Performance, *, last: bool = True) -> ExitCode:
+        """Register what passed, deploy what follows it, tell everybody, and say how it ended.
+
+        Args:
+            made: what came of the stages and of the gates.
+            last: a lost race is told as well; it will not be tried again.
 
         Raises:
             RaceError: a champion moved since a model was judged.
@@ -53,17 +64,32 @@ class Closing:
         refusal: CimlError | None = None
         try:
             self._register(made, recorded)
+            code = self._deploy(self.exit_code(made))
         except CimlError as error:
-            refusal = error
-        show(call.head_commit, made, self._running.registries.versions(made.judged), call.console)
-        code = ExitCode.OK if refusal else self.exit_code(made)
-        self.tell(made, refusal.code if refusal else code, error=refusal.message if refusal else "")
+            if isinstance(error, RaceError) and not last:
+                raise
+            refusal, code = error, error.code
+        versions = {str(name): became.version for name, became in self.became.items() if became.version is not None}
+        show(call.head_commit, made, versions, call.console)
+        self.tell(made, code, error=refusal.message if refusal else "")
         if refusal:
             raise refusal
         Aftermath(call.place, call.project, self._running.registries, call.invocation, call.console).settle(
             made, recorded
         )
         return code
+
+    def _deploy(self, code: ExitCode) -> ExitCode:
+        """The exit code, once environments that follow the champion follow it."""
+        call = self._call
+        follows = any(
+            target.after == "promotion" for model in call.project.pipeline.models.values() for target in model.deploy
+        )
+        if self._deploys is None or not follows or call.rights.deploys != "promotion" or call.registries.uri is None:
+            return code
+        call.registries.forget()
+        deployed, self._deployments = self._deploys(call)
+        return code if code is not ExitCode.OK else deployed
 
     # Registration.
 
@@ -111,6 +137,7 @@ class Closing:
                 judged=made.judged,
                 became=self.became,
                 curves=curves(made, call.project.store),
+                deployments=self._deployments,
                 notices=tuple(call.notices),
                 error=error,
                 require=call.require,
@@ -128,6 +155,7 @@ class Closing:
             "changed": str(bool(self._choice.jobs)).lower(),
             "model-version": str(first.version or ""),
             "model-uri": first.uri,
+            "deploy": environments(self._deployments),
         }
 
     # How it ended.
@@ -161,6 +189,11 @@ def _became(outcome: Registered | RejectedError | None) -> Became:
             return Became(refusal=outcome.message)
         case None:
             return Became()
+
+
+def environments(lines: Sequence[DeploymentLine]) -> str:
+    """The environments that wait for a job, as the output `deploy` names them."""
+    return json.dumps(list(dict.fromkeys(line.environment for line in lines if line.state == "pending")))
 
 
 def publish(call: Call, report: Report, outputs: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from ciml.cli.ci.admission import admit
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import Closing
+from ciml.cli.ci.deploy import deploy_here, order, promotion, release, tell
 from ciml.cli.ci.extras import require_extras
 from ciml.cli.ci.plan import nothing
 from ciml.cli.ci.relayed import Relayed, anywhere
@@ -19,7 +20,8 @@ from ciml.cli.ci.stage import guarded
 from ciml.cli.console import Live
 from ciml.cli.running import Running
 from ciml.cli.signals import interruptible
-from ciml.core.errors import ExitCode, RaceError
+from ciml.core.errors import CimlError, ExitCode, RaceError
+from ciml.core.report import DeploymentLine
 
 _ROUNDS = 3
 """How often models are judged when the champion moves in between."""
@@ -36,7 +38,7 @@ def settle(call: Call) -> ExitCode:
         means = relayed.instead(running.means(live))
         made = _made(call, choice, means, settling=True)
         admit(call, made)
-        return Closing(call, choice, running).close(made)
+        return Closing(call, choice, running, _ordered).close(made)
 
 
 def whole(call: Call) -> ExitCode:
@@ -53,13 +55,36 @@ def whole(call: Call) -> ExitCode:
                 made = _made(call, choice, means, settling=False)
             admit(call, made)
             try:
-                return Closing(call, choice, running).close(made)
+                return Closing(call, choice, running, _deployed).close(made, last=attempt == _ROUNDS)
             except RaceError as error:
                 if attempt == _ROUNDS:
                     raise
                 call.console.warn(f"{error.message}; it is judged again")
                 call.registries.forget()
     raise AssertionError("the last round returns or raises")
+
+
+def _ordered(call: Call) -> tuple[ExitCode, tuple[DeploymentLine, ...]]:
+    return ExitCode.OK, order(call, promotion(call))
+
+
+def _deployed(call: Call) -> tuple[ExitCode, tuple[DeploymentLine, ...]]:
+    return deploy_here(call, promotion(call))
+
+
+def _released(call: Call, *, here: bool) -> ExitCode:
+    """What a release tag asks for, ordered of other jobs or deployed here; nothing is trained."""
+    try:
+        decisions = release(call)
+    except CimlError as error:
+        tell(call, (), error.code, error=error.message)
+        raise
+    if here:
+        code, lines = deploy_here(call, decisions)
+    else:
+        code, lines = ExitCode.OK, order(call, decisions)
+    tell(call, lines, code)
+    return code
 
 
 def _made(call: Call, choice: Choice, means: Means, *, settling: bool) -> Performance:
