@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from ciml.core.entries import Deployment
-from ciml.core.errors import IntegrityError
+from ciml.core.errors import CimlError, IntegrityError, RaceError
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName
 from ciml.core.key import digest
 from ciml.core.ledger import LedgerState
@@ -76,6 +76,11 @@ class DeployOrder(Value, frozen=True, kw_only=True):
     def uri(self) -> str:
         """The version's address in the registry."""
         return f"models:/{self.model}/{self.version}"
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """All that whoever carries it out needs the bytes of: to deploy, and to put back what serves now."""
+        return (self.artifact, self.previous.artifact) if self.previous else (self.artifact,)
 
 
 class Receipt(Value, frozen=True, kw_only=True):
@@ -142,8 +147,8 @@ def already(state: LedgerState, environment: str, version: int) -> Deployment | 
     return entry if entry is not None and sure and entry.version == version else None
 
 
-def order_fault(order: DeployOrder, state: LedgerState, targets: Mapping[str, DeployTarget]) -> IntegrityError | None:
-    """Why an order is not one that ledger and ciml.yaml bear out, or None where it is.
+def order_fault(order: DeployOrder, state: LedgerState, targets: Mapping[str, DeployTarget]) -> CimlError | None:
+    """Why an order is not one that ledger and ciml.yaml bear out (any more), or None where it is.
 
     Args:
         order: as it was handed on.
@@ -156,12 +161,13 @@ def order_fault(order: DeployOrder, state: LedgerState, targets: Mapping[str, De
         "its version": record is None,
         "its files": record is not None and record.artifact.digest != order.artifact.digest,
         "its target": targets.get(order.environment) != order.target,
-        "what serves now": order.previous != serving(state, order.environment),
     }
     told = [what for what, differs in wrong.items() if differs]
-    if not told:
-        return None
-    return IntegrityError(f"the order {order.name} is not what was decided: {', '.join(told)} differ")
+    if told:
+        return IntegrityError(f"the order {order.name} is not what was decided: {', '.join(told)} differ")
+    if order.previous != serving(state, order.environment):
+        return RaceError(f"another version came to serve in {order.environment} since {order.name} was decided")
+    return None
 
 
 def receipt_fault(order: DeployOrder, receipt: Receipt) -> IntegrityError | None:

@@ -18,6 +18,7 @@ from ciml.cli.main import main
 from ciml.core.entries import Deployment, FailedDeployment
 from tests.cli.calls import Answer, Calls, environment
 from tests.cli.ledgers import entries, mlflow, state
+from tests.cli.test_json import fields, promised
 from tests.repobuilder import EXECUTABLE, RepoBuilder
 
 CIML_YAML = """\
@@ -499,3 +500,13 @@ def test_c145_a_pickle_is_looked_at_and_never_loaded(ciml: Calls, target: Path) 
 
     assert "model.pkl is a pickle" in answer.err and "DANGEROUS: it names posix.system" in answer.err
     assert (target / "staging").exists() and not made.exists()
+
+
+def test_the_page_on_json(ciml: Calls) -> None:
+    """docs/json.md has every field of `deploy` and of `status`."""
+    deployed, status = ciml.json("deploy", "--ref", "v1"), ciml.json("status")
+    metrics = "models[].champion.metrics.auc"
+    seen = {field.replace(".production", ".NAME") for field in fields(status)}
+
+    assert set(fields(deployed)) == promised("deploy") | {"deployments"}
+    assert seen == promised("status") | {"models", "models[].environments.NAME", metrics}

@@ -20,6 +20,7 @@ from ciml.core.deployment import (
     serving,
 )
 from ciml.core.entries import Deployment, Entry, FailedDeployment, Genesis, Registration
+from ciml.core.errors import IntegrityError, RaceError
 from ciml.core.ids import CommitSha, Digest, ModelName, RepoPath
 from ciml.core.ledger import LedgerState, fold
 from ciml.core.pipeline import DeployTarget
@@ -171,12 +172,13 @@ def test_an_order_is_held_against_the_ledger() -> None:
         "its version": order(3, state=state),
         "its files": msgspec.structs.replace(good, artifact=artifact(1)),
         "its target": msgspec.structs.replace(good, target=elsewhere),
-        "what serves now": msgspec.structs.replace(good, previous=None),
     }
     for what, bad in forged.items():
         fault = order_fault(bad, state, targets)
-        assert fault and what in fault.message
+        assert isinstance(fault, IntegrityError) and what in fault.message
     assert order_fault(good, state, {})
+    assert isinstance(order_fault(good, ledger(), targets), RaceError)
+    assert good.outputs == (artifact(2), artifact(1)) and order().outputs == (artifact(2),)
 
 
 @pytest.mark.parametrize(
