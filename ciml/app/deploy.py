@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
 from ciml.app.chronicle import Author, checked, write
 from ciml.app.follow import follow
-from ciml.app.ports import Deployer, Ledger, Registry, Store
+from ciml.app.ports import Ledger, Registry, Store
 from ciml.app.release import Deployable
 from ciml.core.deployment import (
     DeployOrder,
@@ -28,6 +28,24 @@ from ciml.core.ledger import LedgerState
 from ciml.core.pipeline import DeployTarget
 from ciml.core.results import Output
 from ciml.core.value import Value
+
+
+class Deployer(Protocol):
+    """One kind of target. What it cannot do is an error; what it did, it says in a sentence."""
+
+    def deploy(self, order: DeployOrder, files: str) -> str:
+        """Make a version serve; the same order again comes to the same.
+
+        Args:
+            order: what, and where to.
+            files: the model's verified files, or its one file.
+        """
+        ...
+
+    def restore(self, before: DeployOrder | None, files: str | None) -> str:
+        """Make serve again what served before `deploy`: by the ledger `before`, None where it knows of nothing."""
+        ...
+
 
 Smoke = Callable[[DeployOrder, str], None]
 """Raises where what was deployed does not work; gets the order and the model's files."""

@@ -10,15 +10,13 @@ from ciml.core.tree import TreeEntry
 
 if TYPE_CHECKING:
     # A plan imports this module, and needs none of the values that only registering knows.
-    from ciml.core.deployment import DeployOrder
-    from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath
+    from ciml.core.ids import CommitSha, Digest, ModelName, RepoPath
     from ciml.core.ledger import LedgerState
     from ciml.core.lineage import Commit, RunTrace
     from ciml.core.order import WorkOrder
     from ciml.core.registry import NewVersion, Row, TrackedRun
     from ciml.core.report import Report
     from ciml.core.results import Output, Record, StageResult
-    from ciml.core.verification import Signed
 
 __all__ = ["Executor", "Miss", "Store", "Tree", "TreeEntry"]
 
@@ -268,35 +266,6 @@ class Registry(Protocol):
 
     def log(self, run: TrackedRun) -> str:
         """The id of a run that shows this outcome, without a version; one for each key."""
-        ...
-
-
-class Deployer(Protocol):
-    """One kind of target. What it cannot do is an error; what it did, it says in a sentence."""
-
-    def deploy(self, order: DeployOrder, files: str) -> str:
-        """Make a version serve; the same order again comes to the same.
-
-        Args:
-            order: what, and where to.
-            files: the model's verified files, or its one file.
-        """
-        ...
-
-    def restore(self, before: DeployOrder | None, files: str | None) -> str:
-        """Make serve again what served before `deploy`: by the ledger `before`, None where it knows of nothing."""
-        ...
-
-
-class Witness(Protocol):
-    """Looks at signatures. What they are worth is decided elsewhere."""
-
-    def tag(self, tag: GitOid, name: str, signers: str) -> Signed:
-        """The signature of a tag object, held against the text of an `allowed_signers` file."""
-        ...
-
-    def provenance(self, data: bytes, signers: str) -> tuple[Signed, bytes]:
-        """The signature of a provenance file, and the statement inside it."""
         ...
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from ciml.app.chronicle import checked
 from ciml.app.plan import project_graph
-from ciml.app.ports import Commits, Ledger, Registry, Witness
+from ciml.app.ports import Commits, Ledger, Registry
 from ciml.app.project import Project
 from ciml.app.propose import PROVENANCE
 from ciml.app.reads import maker_of, used_stages
@@ -173,6 +174,18 @@ def _nearest(state: LedgerState, commit: CommitSha, commits: Commits) -> str:
 
 
 # What there is to be known about it.
+
+
+class Witness(Protocol):
+    """Looks at signatures. What they are worth is decided elsewhere."""
+
+    def tag(self, tag: GitOid, name: str, signers: str) -> Signed:
+        """The signature of a tag object, held against the text of an `allowed_signers` file."""
+        ...
+
+    def provenance(self, data: bytes, signers: str) -> tuple[Signed, bytes]:
+        """The signature of a provenance file, and the statement inside it."""
+        ...
 
 
 class Policy(Value, frozen=True, kw_only=True):

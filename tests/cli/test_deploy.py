@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from ciml.adapters.documents import load
 from ciml.cli.main import main
 from ciml.core.entries import Deployment, FailedDeployment
+from ciml.core.pipeline import Release
 from tests.cli.calls import Answer, Calls, environment
 from tests.cli.ledgers import entries, mlflow, state
 from tests.cli.test_json import fields, promised
@@ -510,3 +512,16 @@ def test_the_page_on_json(ciml: Calls) -> None:
 
     assert set(fields(deployed)) == promised("deploy") | {"deployments"}
     assert seen == promised("status") | {"models", "models[].environments.NAME", metrics}
+
+
+def test_what_ciml_yaml_says_of_releases(ciml: Calls) -> None:
+    """`triggers.release.tags` makes other names release tags; `wait` is read; without a unit it is exit 3."""
+    more = "triggers: {release: {tags: ['spring-*'], wait: 2h}}\n"
+    ciml.repo.commit({"ciml.yaml": CIML_YAML + more, "src.txt": "0.8\n"})
+    ciml.repo.tag("spring-1")
+    assert told(ciml("--json", "deploy", "--ref", "spring-1"))[0]["version"] == 2
+    pipeline = load(f"{CIML_YAML}{more}".encode(), file="ciml.yaml", read=lambda path: None, overrides={}, profile=None)
+    assert pipeline.release == Release(tags=("spring-*",), wait_s=7200)
+
+    ciml.repo.commit({"ciml.yaml": CIML_YAML + more.replace("2h", "2")})
+    assert ciml("deploy").code == 3
