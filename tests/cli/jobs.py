@@ -58,6 +58,12 @@ class Jobs:
         }
         return self._happened("pull_request", f"refs/pull/{number}/merge", merge, payload)
 
+    def tag(self, name: str) -> Jobs:
+        """A push of a tag."""
+        commit = self.origin.git("rev-parse", f"refs/tags/{name}^{{commit}}")
+        payload = {"ref": f"refs/tags/{name}", "before": "0" * 40, "after": commit, "deleted": False}
+        return self._happened("push", f"refs/tags/{name}", commit, payload)
+
     def _happened(self, name: str, ref: str, sha: str, payload: dict[str, Any]) -> Jobs:
         self.folder.mkdir(parents=True)
         whole = {

@@ -49,7 +49,11 @@ class Team:
         self.origin = RepoBuilder(folder / "origin")
         self.origin.git("config", "receive.denyCurrentBranch", "ignore")
         self.origin.git("config", "uploadpack.allowAnySHA1InWant", "true")
-        files = {"ciml.yaml": CIML_YAML.replace("MODEL", model), "src.txt": "0.7\n", "notes.txt": "one two\n"}
+        files = {
+            "ciml.yaml": CIML_YAML.replace("  MODEL:", f"  {model}:"),
+            "src.txt": "0.7\n",
+            "notes.txt": "one two\n",
+        }
         self.first = self.origin.commit(files, "a first model")
         self._runs = 0
 
@@ -131,7 +135,7 @@ def test_a_pull_request_registers_nothing(team: Team) -> None:
     assert team.jobs().push("main").job("all").code == 0
     head = state(team.origin, team.model).head
     team.origin.git("checkout", "-q", "-b", "better")
-    easier = CIML_YAML.replace("MODEL", team.model).replace("auc >= 0.5, auc > champion.auc", "auc >= 0")
+    easier = CIML_YAML.replace("  MODEL:", f"  {team.model}:").replace("auc >= 0.5, auc > champion.auc", "auc >= 0")
     team.origin.commit({"src.txt": "0.6\n", "ciml.yaml": easier}, "easier")
     jobs = team.jobs().pull_request("better", 7)
     answer = jobs.job("all")
@@ -152,3 +156,60 @@ def test_a_fork_without_a_registry_is_not_judged(team: Team) -> None:
     assert jobs.outputs["verdict"] == "not-judged"
     assert "the champion cannot be read here" in answer.out
     assert team.versions() == [1]
+
+
+DEPLOYED = CIML_YAML.replace(
+    "    champion: {rescore: score}\n",
+    """\
+    champion: {rescore: score}
+    deploy:
+      staging: {after: promotion, run: 'cp "$CIML_MODEL_PATH" "$TARGET/staging-$CIML_VERSION"'}
+      production:
+        after: release
+        run: 'cp "$CIML_MODEL_PATH" "$TARGET/production-$CIML_VERSION"'
+        smoke: 'grep -q . "$TARGET/production-$CIML_VERSION"'
+""",
+)
+
+
+def test_a_promotion_and_a_release_reach_their_environments(team: Team, tmp_path: Path) -> None:
+    """One job orders, one has the target's credential, one writes the ledger; again it is there already."""
+    target = tmp_path / "target"
+    target.mkdir()
+    here = {"TARGET": str(target)}
+    team.origin.commit({"ciml.yaml": DEPLOYED.replace("  MODEL:", f"  {team.model}:")}, "deployed")
+    push = team.jobs().push("main")
+    assert push.job("stages", "stage").code == 0
+    done = push.job("settle", "settle", takes=("stages",))
+    assert (done.code, json.loads(push.outputs["deploy"])) == (0, ["staging"]), done
+    no_registry = {"MLFLOW_TRACKING_URI": ""}
+    assert push.job("deploy", "deploy", "staging", takes=("settle",), **here, **no_registry).code == 0
+    assert (target / "staging-1").read_text() == "0.7\n"
+    assert push.job("record", "record", takes=("settle", "deploy")).code == 0
+    assert state(team.origin, team.model).deployments["staging"].version == 1
+
+    team.origin.git("tag", "v1.0.0")
+    tag = team.jobs().tag("v1.0.0")
+    ordered = tag.job("settle", "settle")
+    assert (ordered.code, json.loads(tag.outputs["deploy"])) == (0, ["production"]), ordered
+    assert tag.job("deploy", "deploy", "production", takes=("settle",), **here, **no_registry).code == 0
+    recorded = tag.job("record", "record", takes=("settle", "deploy"))
+    assert recorded.code == 0, recorded
+    entry = state(team.origin, team.model).deployments["production"]
+    assert (entry.version, entry.ref, (target / "production-1").read_text()) == (1, "v1.0.0", "0.7\n")
+
+    again = team.jobs().tag("v1.0.0").job("all", **here)
+    assert again.code == 0
+    assert "already" in again.out
+
+
+def test_c151_a_deployment_without_a_receipt_has_failed(team: Team, tmp_path: Path) -> None:
+    """151. Deploy command killed: receipt absent; nothing recorded as served; rerun idempotent; exit 13."""
+    team.origin.commit({"ciml.yaml": DEPLOYED.replace("  MODEL:", f"  {team.model}:")}, "deployed")
+    push = team.jobs().push("main")
+    assert push.job("stages", "stage").code == 0
+    assert push.job("settle", "settle", takes=("stages",)).code == 0
+    lost = push.job("record", "record", takes=("settle",))
+    assert lost.code == 13, lost
+    assert "no receipt" in lost.out
+    assert state(team.origin, team.model).deployments == {}

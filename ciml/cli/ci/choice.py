@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+import msgspec
+
 from ciml.app.plan import plan, project_graph
 from ciml.app.standing import stages_of, standing
 from ciml.cli.ci.call import Call
@@ -10,7 +14,7 @@ from ciml.core.ids import Digest, ModelName, StageName
 from ciml.core.jobs import jobs, needed
 from ciml.core.judged import Judged
 from ciml.core.pipeline import Compare, Model
-from ciml.core.plan import Plan
+from ciml.core.plan import Action, Plan
 from ciml.core.value import Value
 from ciml.core.verdict import Status
 
@@ -41,7 +45,7 @@ def choose(call: Call) -> Choice:
         of_models=frozenset().union(*(stages_of(model, graph) for model in models.values())),
         before=_recipes_before(call),
     )
-    planned = plan(call.project, call.prepared)
+    planned = _only(wanted, plan(call.project, call.prepared))
     found = jobs(graph, planned.stages, wanted)
     return Choice(
         planned=planned,
@@ -50,6 +54,18 @@ def choose(call: Call) -> Choice:
         jobs=found,
         rescore=tuple(model for model in still if _is_rescored(model, call)),
     )
+
+
+def _only(wanted: Collection[StageName], planned: Plan) -> Plan:
+    """The plan, in which a stage that nobody waits for is skipped whatever the store has lost of it."""
+    why = "nobody waits for it: verdicts stand, or its recipe is the base's"
+    stages = tuple(
+        stage
+        if stage.name in wanted or stage.action is Action.SKIP
+        else msgspec.structs.replace(stage, action=Action.SKIP, reason=why)
+        for stage in planned.stages
+    )
+    return msgspec.structs.replace(planned, stages=stages)
 
 
 def _standing(call: Call) -> dict[ModelName, Judged]:

@@ -251,7 +251,13 @@ class _Workflow:
         return {
             "name": f"deploy to {environment}",
             "needs": ["plan", "ciml"],
-            "if": f"contains(fromJSON(needs.ciml.outputs.deploy || '[]'), '{environment}')",
+            # Without a status function GitHub asks for the success of every job before, and those without work have none.
+            "if": Folded(
+                lines=(
+                    "!cancelled() && needs.ciml.result == 'success'",
+                    f"&& contains(fromJSON(needs.ciml.outputs.deploy || '[]'), '{environment}')",
+                )
+            ),
             "runs-on": RUNNER,
             "timeout-minutes": 120,
             "environment": environment,
