@@ -1,6 +1,6 @@
 """The reference tables of the docs, made from the definitions that the code itself uses.
 
-python -m tests.reference     write docs/commands.md and the tables of docs/ciml-yaml.md anew
+python -m tests.reference     write docs/commands.md and the tables of docs/ciml-yaml.md and docs/github.md anew
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from ciml.cli.group import COMMANDS, cli
 from ciml.core.document import NOT_ACTED_ON, schema
@@ -18,6 +19,8 @@ from ciml.core.document import NOT_ACTED_ON, schema
 ROOT = Path(__file__).parent.parent
 YAML = ROOT / "docs/ciml-yaml.md"
 COMMAND_PAGE = ROOT / "docs/commands.md"
+ACTION = ROOT / "action.yml"
+ACTION_PAGE = ROOT / "docs/github.md"
 _TABLE = re.compile(r"^<!-- keys of (?P<type>\w+) -->\n.*?^<!-- end -->$", re.DOTALL | re.MULTILINE)
 
 _SCALAR = ("true or false", "whole number", "number", "text")
@@ -115,6 +118,28 @@ def _plain(form: dict[str, Any]) -> str:
             return str(kind or "anything")
 
 
+# The Action.
+
+
+def with_action(text: str) -> str:
+    """The page with the tables of the Action's inputs and outputs made anew."""
+    action = yaml.safe_load(ACTION.read_text())
+    for kind in ("inputs", "outputs"):
+        head = f"<!-- {kind} of the Action -->\n"
+        before, _, rest = text.partition(head)
+        rest = rest[rest.index("<!-- end -->") :]
+        text = before + head + "".join(f"{row}\n" for row in _of_action(kind, action[kind])) + rest
+    return text
+
+
+def _of_action(kind: str, entries: dict[str, dict[str, str]]) -> Iterator[str]:
+    yield f"| {kind.removesuffix('s')} | |" + (" default |" if kind == "inputs" else "")
+    yield "|---|---|" + ("---|" if kind == "inputs" else "")
+    for name, entry in entries.items():
+        default = f"`{entry['default']}`" if entry.get("default") else ""
+        yield f"| `{name}` | {entry['description']} |" + (f" {default} |" if kind == "inputs" else "")
+
+
 # The commands.
 
 
@@ -170,6 +195,7 @@ def main() -> None:
     """Write the pages anew."""
     YAML.write_text(with_tables(YAML.read_text()))
     COMMAND_PAGE.write_text(command_page())
+    ACTION_PAGE.write_text(with_action(ACTION_PAGE.read_text()))
 
 
 if __name__ == "__main__":

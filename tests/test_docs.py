@@ -93,6 +93,12 @@ def test_every_command_and_option_has_its_place() -> None:
     assert reference.COMMAND_PAGE.read_text() == reference.command_page(), "`make readme` writes the page anew"
 
 
+def test_every_input_and_output_of_the_action_has_its_row() -> None:
+    """docs/github.md has the tables of action.yml as it is now."""
+    page = reference.ACTION_PAGE.read_text()
+    assert page == reference.with_action(page), "`make readme` writes the tables anew"
+
+
 def test_every_option_says_what_it_does() -> None:
     """No option is without a line of help."""
     silent = [
