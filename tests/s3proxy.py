@@ -56,6 +56,8 @@ class Proxy:
     service: Service
     behind: str
     """Host and port of the service."""
+    owner: str = ""
+    """Of all buckets; who expects another one is refused."""
     rules: list[Rule] = field(default_factory=list)
     seen: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of every request."""
@@ -117,7 +119,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if act == "corrupt-sent":
             body = body[:-1] + bytes([body[-1] ^ 1])
-        if act in _ERRORS:
+        expected = self.headers.get("x-amz-expected-bucket-owner")
+        if self.state.owner and expected not in (None, self.state.owner):
+            self.refuse(*_ERRORS["403"])
+        elif act in _ERRORS:
             self.refuse(*_ERRORS[act])
         elif not _holds(self.headers.get("x-amz-checksum-sha256"), body):
             self.refuse(400, "BadDigest")

@@ -37,6 +37,11 @@ class Service:
         """The same by way of another address."""
         return Service(endpoint, {name: value for name, value in self.environ.items() if name != "AWS_ENDPOINT_URL"})
 
+    @property
+    def impatient(self) -> Service:
+        """The same for who gives up after a second try."""
+        return Service(self.endpoint, {**self.environ, "AWS_MAX_ATTEMPTS": "2"})
+
     def client(self, service: str = "s3") -> Any:
         return aws.client(service, self.environ, attempts=2)
 

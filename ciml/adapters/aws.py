@@ -44,7 +44,7 @@ def client(
     environ: Mapping[str, str],
     *,
     connections: int = 10,
-    attempts: int = _ATTEMPTS,
+    attempts: int | None = None,
     read_timeout_s: float = 60,
 ) -> Any:
     """A client of an AWS service; threads may share it.
@@ -53,7 +53,8 @@ def client(
         service: as boto3 calls it.
         environ: ciml's own environment.
         connections: how many threads will use it.
-        attempts: tries in all, with back-off between them; 1 for what must not be asked twice.
+        attempts: tries in all, with back-off between them; 1 for what must not be asked twice. Where None,
+            `AWS_MAX_ATTEMPTS` of the environment, or 5.
         read_timeout_s: how long the other side may be silent.
 
     Raises:
@@ -67,7 +68,7 @@ def client(
     config = Config(
         connect_timeout=10,
         read_timeout=read_timeout_s,
-        retries={"total_max_attempts": attempts, "mode": "standard"},
+        retries={"total_max_attempts": attempts or _attempts(environ), "mode": "standard"},
         max_pool_connections=connections,
         tcp_keepalive=True,
         # The digests are ours: a second checksum of every byte would cost time and prove less.
@@ -82,6 +83,11 @@ def client(
             f"AWS cannot be asked: {without_secrets(str(error))}",
             hint="Look at AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL.",
         ) from error
+
+
+def _attempts(environ: Mapping[str, str]) -> int:
+    text = environ.get("AWS_MAX_ATTEMPTS", "")
+    return max(1, int(text)) if text.isdecimal() else _ATTEMPTS
 
 
 @lru_cache(maxsize=4)

@@ -74,17 +74,25 @@ class Bucket:
         address: of the bucket and the prefix.
         environ: where region, credentials and endpoint come from.
         connections: how many threads will use it.
-        attempts: tries of each request in all.
+        attempts: tries of each request in all; as the environment says, or a few, where None.
+        read_timeout_s: how long the service may be silent.
     """
 
     def __init__(
-        self, address: S3Address, environ: Mapping[str, str], *, connections: int = 10, attempts: int = 5
+        self,
+        address: S3Address,
+        environ: Mapping[str, str],
+        *,
+        connections: int = 10,
+        attempts: int | None = None,
+        read_timeout_s: float = 60,
     ) -> None:
         self._bucket = address.bucket
         self._prefix = f"{address.key.rstrip('/')}/" if address.key.rstrip("/") else ""
         self._environ = environ
         self._connections = connections
         self._attempts = attempts
+        self._read_timeout_s = read_timeout_s
         self._owner = aws.expected_owner(environ)
         self._lock = threading.Lock()
         self._clock = 0
@@ -181,7 +189,8 @@ class Bucket:
             try:
                 return self._seen(act())
             except ClientError as error:
-                if aws.code_of(error) not in _DAMAGED or attempt == _CHANGED:
+                again = aws.code_of(error) in _DAMAGED or aws.status_of(error) == 409
+                if not again or attempt == _CHANGED:
                     raise
             pause(attempt)
         raise AssertionError("the last attempt returns or raises")
@@ -346,7 +355,13 @@ class Bucket:
 
     @cached_property
     def _made(self) -> Any:
-        return aws.client("s3", self._environ, connections=self._connections, attempts=self._attempts)
+        return aws.client(
+            "s3",
+            self._environ,
+            connections=self._connections,
+            attempts=self._attempts,
+            read_timeout_s=self._read_timeout_s,
+        )
 
     @property
     def _client(self) -> Any:

@@ -24,6 +24,7 @@ _TABLES = """
     CREATE TABLE IF NOT EXISTS objects (digest BLOB PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS emptied (generation INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS disowned (before INTEGER NOT NULL);
 """
 
 
@@ -88,6 +89,19 @@ class Known:
     def add_record(self, name: str) -> None:
         """Remember that a record was published."""
         self._do(lambda database: database.execute("INSERT OR IGNORE INTO records VALUES (?)", (name,)), None)
+
+    def disown(self, before: int) -> bool:
+        """Whether it is news that records from before this moment (s since 1970) are not believed."""
+
+        def look(database: sqlite3.Connection) -> bool:
+            row = database.execute("SELECT max(before) FROM disowned").fetchone()
+            if before <= (row[0] or 0):
+                return False
+            database.execute("INSERT INTO disowned VALUES (?)", (before,))
+            database.execute("DELETE FROM records")
+            return True
+
+        return self._do(look, before > 0)
 
     def close(self) -> None:
         """Close the file."""

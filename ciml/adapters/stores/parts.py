@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ciml.adapters import files
@@ -200,6 +200,8 @@ class Download:
         unfinished: the path of a file that does not exist yet.
         moved: told of bytes.
         damaged: what to raise for wrong bytes.
+        done: called once it is here.
+        again: what is to be done about wrong bytes before they are given up; nothing, where None.
     """
 
     def __init__(
@@ -213,6 +215,8 @@ class Download:
         unfinished: str,
         moved: Moved,
         damaged: Callable[[Digest], IntegrityError],
+        done: Callable[[], None] = lambda: None,
+        again: Callable[[], Iterable[Job]] | None = None,
     ) -> None:
         self._bucket = bucket
         self._name = name
@@ -221,7 +225,9 @@ class Download:
         self._digest = digest
         self._path = unfinished
         self._moved = moved
+        self._done = done
         self._damaged = damaged
+        self._again = again
         self._lock = threading.Lock()
         self._left = -(-first.size // PART)
 
@@ -237,7 +243,7 @@ class Download:
     def _job(self, start: int) -> Job:
         return lambda: self._fetch(start)
 
-    def _fetch(self, start: int) -> None:
+    def _fetch(self, start: int) -> Iterable[Job] | None:
         stop = min(start + PART, self._first.size)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -250,8 +256,8 @@ class Download:
         with self._lock:
             self._left -= 1
             if self._left:
-                return
-        self._finish()
+                return None
+        return self._finish()
 
     def _write(self, start: int, stop: int, *, first: bool) -> None:
         answer = self._first if first else self._bucket.open(self._name, start, stop)
@@ -267,7 +273,7 @@ class Download:
             os.close(fd)
         self._moved(stop - start)
 
-    def _finish(self) -> None:
+    def _finish(self) -> Iterable[Job] | None:
         fd = os.open(self._path, files.READ)
         try:
             found = files.digest(fd, self._first.size)[0]
@@ -276,8 +282,13 @@ class Download:
             os.close(fd)
         if found != self._digest:
             files.discard(self._path)
-            raise self._damaged(self._digest)
+            self._moved(-self._first.size)
+            if self._again is None:
+                raise self._damaged(self._digest)
+            return self._again()
         self._objects.publish(self._path, self._digest)
+        self._done()
+        return None
 
 
 def _base64(hashed: hashlib._Hash) -> str:

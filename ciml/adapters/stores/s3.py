@@ -224,16 +224,19 @@ class S3Objects:
             except OSError as error:
                 raise files.outside(error, "write to the store") from error
 
-    def _fetching(self, digest: Digest, meter: Meter) -> Job:
-        def fetch() -> Iterator[Job] | None:
-            for attempt in range(1, _ATTEMPTS + 1):
+    def _fetching(self, digest: Digest, meter: Meter, attempts: int = _ATTEMPTS) -> Job:
+        """A job that fetches one object, in so many attempts at the most."""
+
+        def fetch() -> Iterable[Job] | None:
+            for attempt in range(1, attempts + 1):
                 answer = self._bucket.open(object_name(digest))
                 if answer is None:
                     self._known.forget(digest)
                     raise self._gone(digest)
-                meter.expect(0, answer.size if attempt == 1 else 0)
+                if attempt == 1 and attempts == _ATTEMPTS:
+                    meter.expect(0, answer.size)
                 if answer.size > PART:
-                    return self._download(digest, answer, meter)
+                    return self._download(digest, answer, meter, attempts - attempt)
                 if self._take(digest, answer):
                     meter.advance(1, answer.size)
                     return None
@@ -255,11 +258,11 @@ class S3Objects:
         self._objects.publish(unfinished, digest)
         return True
 
-    def _download(self, digest: Digest, answer: Answer, meter: Meter) -> Iterator[Job]:
+    def _download(self, digest: Digest, answer: Answer, meter: Meter, attempts: int) -> Iterable[Job]:
         def moved(count: int) -> None:
             meter.advance(0, count)
 
-        download = Download(
+        return Download(
             self._bucket,
             object_name(digest),
             answer,
@@ -268,9 +271,9 @@ class S3Objects:
             unfinished=self._session.new(),
             moved=moved,
             damaged=self._is_damaged,
-        )
-        meter.advance(1, 0)
-        return download.begin()
+            done=lambda: meter.advance(1, 0),
+            again=(lambda: [self._fetching(digest, meter, attempts)]) if attempts else None,
+        ).begin()
 
     def _gone(self, digest: Digest) -> IntegrityError:
         self._damaged.add(digest)

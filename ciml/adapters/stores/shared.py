@@ -13,15 +13,18 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ciml.adapters.stores.bucket import Bucket
+from ciml.adapters.stores.clearance import Clearance
 from ciml.adapters.stores.contents import objects_of, objects_of_all
+from ciml.adapters.stores.garbage import Collection
+from ciml.adapters.stores.inspection import Inspection
 from ciml.adapters.stores.known import Known
 from ciml.adapters.stores.local import LocalStore
 from ciml.adapters.stores.meter import Meter
 from ciml.adapters.stores.s3 import S3Objects, object_name
 from ciml.adapters.stores.sharedrecords import SharedRecords, Signing, Standing
-from ciml.adapters.stores.tenure import Tenure
+from ciml.adapters.stores.tenure import Tenure, read_state
 from ciml.core import listing
-from ciml.core.errors import IntegrityError
+from ciml.core.errors import IntegrityError, ServiceError
 from ciml.core.event import MAIN
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.key import digest as digest_of_list
@@ -59,6 +62,7 @@ class SharedStore:
     ) -> None:
         self.local = local
         self.bucket = Bucket(address, environ, connections=CONNECTIONS)
+        self._eager = Bucket(address, environ, attempts=1, read_timeout_s=30)
         folder = f"{memory}/{digest_of_list('ciml/shared/1', self.bucket.place)[:32]}"
         self._tenure = Tenure(self.bucket)
         self._known = Known(f"{folder}/known")
@@ -69,6 +73,7 @@ class SharedStore:
         self._warn = warn
         self._broken: set[Digest] = set()
         """Outputs of which something is not to be had."""
+        self._obeyed = False
         self._unshared: dict[Digest, Record] = {}
         """Records of the clone's own store that others cannot see yet."""
 
@@ -151,6 +156,7 @@ class SharedStore:
 
     def record(self, key: Digest) -> Record | Miss:
         """The record of a key whose outputs can be had: the clone's own first, then those of the spaces."""
+        self._obey()
         here = self.local.record(key)
         if isinstance(here, Record):
             self._remember_to_share(here)
@@ -163,6 +169,18 @@ class SharedStore:
             if found.reason == Miss().reason:
                 found = standing.record
         return found
+
+    def _obey(self) -> None:
+        """Once a call: what was disowned for everybody is not believed here either."""
+        if self._obeyed:
+            return
+        self._obeyed = True
+        try:
+            state, _ = read_state(self.bucket)
+        except ServiceError:
+            return  # who is offline has what is here
+        if self._known.disown(state.disowned_before):
+            self.local.disown()
 
     def _keep(self, record: Record) -> Record:
         """A record of the bucket, which the clone's own store has from now on."""
@@ -261,6 +279,17 @@ class SharedStore:
             winners.append(self._share(record, there))
         self.local.admit(winners, to=to)
 
+    # Keeping it small and sound.
+
+    def inspection(self) -> Inspection:
+        """Looks after what everybody has."""
+        return Inspection(self.bucket, self.read, self._signing.opened)
+
+    def gc(self, roots: Iterable[Digest], *, grace_s: float, dry_run: bool = False) -> Collection:
+        """Remove what none of `roots` needs, nobody uses, and has been there for long; see `Clearance.collect`."""
+        clearance = Clearance(self.bucket, self._eager, self.read, self._signing.opened)
+        return clearance.collect(roots, grace_s=grace_s, dry_run=dry_run)
+
     # Durability.
 
     def flush(self) -> None:
@@ -275,4 +304,3 @@ class SharedStore:
         self._tenure.close()
         self._objects.close()
         self._known.close()
-

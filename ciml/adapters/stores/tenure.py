@@ -3,7 +3,7 @@
 Beside `objects/` and `records/` a shared store has
 
     state             the collections that there were (`State`); the file that one collection after the other moves on
-    marks/<n>         names that collection n found nobody to need, sorted
+    marks/<n>         what collection n found nobody to need, sorted by name (`ciml.adapters.stores.clearance`)
     leases/<id>       of a process: empty, or what it knows and relies on (`Lease`)
     condemned/<id>    names that a collection is about to remove just now
 
@@ -47,6 +47,8 @@ class State(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: str = FORMAT
     generation: int = 0
     """How many have begun."""
+    collector: str = ""
+    """Tells the last one from another that began at the same moment."""
     begun: dict[int, int] = {}
     """When each of the last ones did, by the service's clock."""
     emptied: int = 0
@@ -67,18 +69,20 @@ class Lease(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Marks:
-    """A sorted list of names, a line each, looked up without being taken apart."""
+    """A sorted list of what is marked, a line each that starts with the name, looked up without being taken apart."""
 
     def __init__(self, text: bytes = b"") -> None:
-        self._lines = text.split(b"\n") if text else []
+        self.lines = text.split(b"\n") if text else []
 
     def __contains__(self, name: str) -> bool:
-        line = name.encode()
-        place = bisect_left(self._lines, line)
-        return place < len(self._lines) and self._lines[place] == line
+        return self.line(name) is not None
 
-    def __bool__(self) -> bool:
-        return bool(self._lines)
+    def line(self, name: str) -> bytes | None:
+        """The line of a name, None where it is not marked."""
+        start = name.encode() + b"\t"
+        place = bisect_left(self.lines, start)
+        found = self.lines[place] if place < len(self.lines) else b""
+        return found if found.startswith(start) else None
 
 
 class Tenure:
