@@ -122,6 +122,7 @@ class Running:
             started=f"{self.started:%Y-%m-%dT%H:%M:%SZ}",
             seconds=round(seconds, 3),
             ciml=__version__,
+            builder=builder(environ) if self._event else "",
             pipeline=Digest(hashlib.sha256(self._project.tree.read(CONFIGURATION) or b"").hexdigest()),
             requirements=GitOid(graph.surroundings.requirements) if graph.surroundings.requirements else None,
             stages=tuple(
@@ -134,6 +135,12 @@ class Running:
     def version_of(self, judged: Judged) -> int | None:
         """The version of a model's recipe, where it is registered."""
         return self.registries.read(judged.model.name).recipes.get(judged.recipe)
+
+
+def builder(environ: Mapping[str, str]) -> str:
+    """The workflow that runs this, with its ref, as provenance names it; "" elsewhere than on GitHub."""
+    server, workflow = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_WORKFLOW_REF", "")
+    return f"{server}/{workflow}" if environ.get("GITHUB_ACTIONS") and server and workflow else ""
 
 
 def run_url(environ: Mapping[str, str]) -> str:

@@ -109,6 +109,8 @@ class RunTrace(Value, frozen=True, kw_only=True):
     seconds: float = 0.0
     ciml: str = ""
     """Version of ciml."""
+    builder: str = ""
+    """URI of the CI service's workflow with its ref; empty outside CI."""
     pipeline: Digest | None = None
     """Of ciml.yaml's bytes."""
     requirements: GitOid | None = None

@@ -93,19 +93,14 @@ def claim(run: RunTrace, model: ModelTrace, files: Mapping[str, Digest]) -> Clai
     )
 
 
-def of_run(run: RunTrace, *, builder: str = LOCAL_BUILDER) -> Circumstances:
-    """The circumstances of a run that is restricted to one model.
-
-    Args:
-        run: what was recorded.
-        builder: URI of the workflow and its ref in CI.
-    """
+def of_run(run: RunTrace) -> Circumstances:
+    """The circumstances of a run that is restricted to one model."""
     records = [stage.record for stage in run.stages if stage.record]
     packages: dict[str, str] = {}
     for record in records:
         packages |= record.packages
     return Circumstances(
-        builder=builder,
+        builder=run.builder or LOCAL_BUILDER,
         run=run.run_url or run.id,
         started=run.started,
         ciml=run.ciml,

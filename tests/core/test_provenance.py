@@ -244,7 +244,7 @@ def test_a_recorded_run_makes_a_statement_that_verifies() -> None:
     run = of_model(RUNS[1], CHURN)
     files = {"model.skops": Digest("a" * 64), "MLmodel": Digest("b" * 64)}
     made = claim(run, run.models[0], files)
-    text = statement(made, of_run(run, builder=BUILDER))
+    text = statement(made, of_run(msgspec.structs.replace(run, builder=BUILDER)))
 
     assert made.params == {"train.depth": 5, "train.lr": 0.1}
     assert made.data == {DATA.path: DATA.digest}

@@ -20,6 +20,10 @@ from ciml.core.ids import CommitSha
 from ciml.core.report import DeploymentLine, Report
 
 
+_BEGINS_WITHIN_S = 60.0
+"""After a push its run is there."""
+
+
 def release(call: Call) -> tuple[Decision, ...]:
     """What the event's tag deploys where: found by the recipe of its commit, and verified.
 
@@ -146,14 +150,17 @@ def _is_wanted(item: DeployOrder, call: Call) -> bool:
 
 def _waiting(call: Call) -> Waiting:
     event, forge = call.event, call.forge
+    begun = time.monotonic()
 
     def running(commit: CommitSha) -> bool:
         if forge is None:
             return False
         try:
-            return forge.run_state(commit, event.run.workflow, event.default_branch) == "running"
+            state = forge.run_state(commit, event.run.workflow, event.default_branch)
         except CimlError:
             return False  # who cannot say is not waited for: the ledger decides
+        # A tag that is pushed together with its commit may be here before that commit's run has begun.
+        return state == "running" or (state == "none" and time.monotonic() - begun < _BEGINS_WITHIN_S)
 
     wait_s = call.project.pipeline.release.wait_s
     return Waiting(running=running, wait_s=wait_s, sleep=time.sleep, clock=time.monotonic)
@@ -181,7 +188,7 @@ def _say(call: Call, item: DeployOrder, state: Literal["in_progress", "success",
         return
     try:
         number = call.forge.open_deployment(
-            ref=item.ref or item.commit, environment=item.environment, description=text[:140], key=item.id
+            ref=item.ref or item.commit, environment=item.environment, description=text[:140], key=f"{item.id}-{call.event.run.id}"
         )
         call.forge.deployment_status(number, state, description=text[:140], url=call.event.run.url)
     except CimlError as error:
