@@ -18,6 +18,7 @@ from ciml.adapters.files import Signature
 from ciml.core.ids import Digest, GitOid, RepoPath
 from ciml.core.imports import ImportedName
 from ciml.core.pipeline import Pipeline
+from ciml.core.results import Output
 from ciml.core.value import Value
 
 _Entry = TypeVar("_Entry")
@@ -65,6 +66,10 @@ class Index:
         self._placed_changed = False
         self._digests: dict[GitOid, tuple[Digest, int]] | None = None
         self._digests_before = 0
+        self._pointers: dict[Digest, Output] | None = None
+        self._pointers_before: dict[Digest, Output] = {}
+        self._parts: dict[str, Output] | None = None
+        self._parts_before = 0
 
     # Pipelines, by everything that `ciml.yaml` was read with.
 
@@ -93,6 +98,24 @@ class Index:
             self._digests = self._load("digests", dict[GitOid, tuple[Digest, int]]) or {}
             self._digests_before = len(self._digests)
         return self._digests
+
+    # Data.
+
+    @property
+    def pointers(self) -> dict[Digest, Output]:
+        """Digest of a DVC pointer -> what it stands for; the caller adds to it."""
+        if self._pointers is None:
+            self._pointers = self._load("pointers", dict[Digest, Output]) or {}
+            self._pointers_before = dict(self._pointers)
+        return self._pointers
+
+    @property
+    def parts(self) -> dict[str, Output]:
+        """A directory's digest and a path in it -> what lies there; the caller adds to it."""
+        if self._parts is None:
+            self._parts = self._load("parts", dict[str, Output]) or {}
+            self._parts_before = len(self._parts)
+        return self._parts
 
     # Outputs in the work tree.
 
@@ -143,6 +166,10 @@ class Index:
             self._save("imports", self._imports)
         if self._digests is not None and len(self._digests) != self._digests_before:
             self._save("digests", self._digests)
+        if self._pointers is not None and self._pointers != self._pointers_before:
+            self._save("pointers", self._pointers)
+        if self._parts is not None and len(self._parts) != self._parts_before:
+            self._save("parts", self._parts)
         if self._placed is not None and self._placed_changed:
             self._save(f"{self._tree}/placed", self._placed)
 

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from ciml.app.ports import Store, Tree
 from ciml.core import listing
 from ciml.core.dataset import DataDifference, DataState, DataStatus, FileChange, Tally
@@ -223,6 +225,35 @@ def update(manifest: Manifest, data: DataFiles, dump: Dump, store: Store) -> Wri
     new = manifest_of(output, manifest.path)
     data.write(new.file, dump(new))
     return written(new, changed=True)
+
+
+class Bringing(Protocol):
+    """Brings bytes into the store."""
+
+    def bring(self, manifest: Manifest, part: str = "") -> Output:
+        """What a manifest stands for, or a part of it, whose bytes are all in the store from now on."""
+        ...
+
+
+def pull(manifest: Manifest, data: DataFiles, supply: Bringing, *, force: bool = False) -> bool:
+    """Whether data was put at a manifest's path; False where it is there already.
+
+    Raises:
+        RepositoryError: something else lies there and `force` is not given, or the bytes are nowhere to be had.
+    """
+    here = data.look(manifest.path).digest if data.here(manifest.path) else None
+    # What DVC's pointer stands for by SHA-256 is known when its bytes are here.
+    output = supply.bring(manifest) if manifest.md5 is not None else manifest.output
+    if here == output.digest:
+        return False
+    if here is not None and not force:
+        raise RepositoryError(
+            f"{manifest.path} is not what {manifest.file} says, and would be replaced",
+            hint=f"`ciml data update {manifest.path}` takes it as it is now; --force replaces it.",
+        )
+    output = supply.bring(manifest)
+    data.place(msgspec.structs.replace(output, path=manifest.path))
+    return True
 
 
 # Differences.

@@ -16,6 +16,7 @@ from ciml.core.key import Surroundings
 from ciml.core.manifest import Manifest
 from ciml.core.pipeline import Pipeline, Stage
 from ciml.core.plan import Graph
+from ciml.core.results import Output
 
 
 def graph_of(
@@ -24,6 +25,7 @@ def graph_of(
     *,
     imported: dict[GitOid, tuple[ImportedName, ...]],
     parse_manifest: Callable[[bytes, RepoPath], Manifest],
+    part_of: Callable[[Manifest, str], Output | None],
     platform: str,
 ) -> Graph:
     """The graph of a pipeline in one tree.
@@ -33,12 +35,13 @@ def graph_of(
         tree: a commit's, or the work tree's.
         imported: what each Python file imports, by Git object id; filled as files are read.
         parse_manifest: reads a manifest's bytes.
+        part_of: what lies at a path below a directory of data.
         platform: system and architecture of the worker.
 
     Raises:
         ConfigurationError: an input that is nothing, or stages that wait for each other.
     """
-    resolver = Resolver(pipeline, tree, imported=imported, parse_manifest=parse_manifest)
+    resolver = Resolver(pipeline, tree, imported=imported, parse_manifest=parse_manifest, part_of=part_of)
     inputs = resolver.resolve()
     conditions = {
         name: _conditions(stage, pipeline) for name, stage in pipeline.stages.items() if stage.when is not None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 
 from ciml.app.ports import Store, Tree, TreeEntry
-from ciml.core.errors import RepositoryError
+from ciml.app.project import Project
 from ciml.core.ids import Digest, GitOid, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput
-from ciml.core.manifest import DVC_SUFFIX
 from ciml.core.order import OrderEnvironment, OrderInput, WorkOrder
 from ciml.core.pipeline import ParamValue, Place
 from ciml.core.plan import Evidence, Graph, Known, State, made_inputs
+from ciml.core.results import Output
 from ciml.core.tree import DIRECTORY, EXECUTABLE, LINK, SUBMODULE
 
 
@@ -26,7 +25,7 @@ class Orders:
         evidence: finds parts of directories.
         digests: Git object id -> SHA-256 and size of what was stored before; filled here.
         dump: a params file's text, from its path and tree.
-        root: of the work tree, where data behind manifests may lie; None where there is none.
+        bring: sees to it that the store has the bytes of data, which it answers with.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class Orders:
         *,
         digests: dict[GitOid, tuple[Digest, int]],
         dump: Callable[[RepoPath, Mapping[str, ParamValue]], str],
-        root: str | None,
+        bring: Callable[[DataInput], Output],
     ) -> None:
         self._graph = graph
         self._tree = tree
@@ -46,7 +45,7 @@ class Orders:
         self._evidence = evidence
         self._digests = digests
         self._dump = dump
-        self._root = root
+        self._bring = bring
 
     def order(
         self, name: StageName, key: Digest, states: Mapping[StageName, State], *, fresh: bool = False
@@ -104,16 +103,7 @@ class Orders:
                 case TrackedInput():
                     orders += self._tracked(item)
                 case DataInput():
-                    self._see_to(item)
-                    orders.append(
-                        OrderInput(
-                            inside=item.inside,
-                            digest=item.digest,
-                            size=item.size,
-                            directory=item.directory,
-                            copy=False,
-                        )
-                    )
+                    orders.append(_data(item, self._bring(item)))
                 case ProducedInput():
                     output = made[item.stage, item.output, item.part]
                     orders.append(
@@ -127,29 +117,6 @@ class Orders:
                         )
                     )
         return orders
-
-    def _see_to(self, item: DataInput) -> None:
-        """Take data that lies in the work tree into the store, once it is what its manifest says.
-
-        Raises:
-            RepositoryError: it is neither there nor in the store, or was edited since.
-        """
-        if self._store.holds(item.digest):
-            return
-        if item.manifest.endswith(DVC_SUFFIX):
-            raise RepositoryError(f"{item.path} is behind a DVC pointer: this version plans with it and cannot run it")
-        path = f"{self._root}/{item.path}"
-        if self._root is None or not os.path.lexists(path):
-            raise RepositoryError(
-                f"the data {item.path} is not here: {item.manifest} names {item.digest[:12]}, which is neither in the "
-                "work tree nor in the store"
-            )
-        found = self._store.put_path(path, name=item.path)
-        if found.digest != item.digest:
-            raise RepositoryError(
-                f"the data {item.path} is not what {item.manifest} says: {found.digest[:12]}, not {item.digest[:12]}",
-                hint="Put the data back, or write its new digest, size and number of files into the manifest.",
-            )
 
     def _tracked(self, item: TrackedInput) -> list[OrderInput]:
         if item.mode not in (DIRECTORY, SUBMODULE):
@@ -177,6 +144,29 @@ class Orders:
             stored = (self._store.put_bytes(data), len(data))
         self._digests[entry.oid] = stored
         return stored
+
+
+def brought(project: Project) -> Callable[[DataInput], Output]:
+    """What sees to it that the store has the bytes of a project's data."""
+
+    def bring(item: DataInput) -> Output:
+        text = project.tree.read(item.manifest)
+        manifest = project.documents.manifest(text or b"", item.manifest)
+        return project.supply(project.store).bring(manifest, item.part)
+
+    return bring
+
+
+def _data(item: DataInput, output: Output) -> OrderInput:
+    """A pointer of DVC's names data in keys, and its content what a worker gets: so the digest is the output's."""
+    return OrderInput(
+        inside=item.inside,
+        digest=output.digest,
+        size=output.size,
+        directory=output.directory,
+        executable=output.executable,
+        copy=False,
+    )
 
 
 def _sorted(tree: Mapping[str, ParamValue]) -> dict[str, ParamValue]:

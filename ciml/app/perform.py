@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 
 from ciml.app.judge import Fetch, Judging
-from ciml.app.orders import Orders
+from ciml.app.orders import Orders, brought
 from ciml.app.plan import Prepared, refuse_edited, wanted_stages
 from ciml.app.ports import Executor, Ledgers, Store
 from ciml.app.project import Project
@@ -140,7 +140,7 @@ def _orders(project: Project, prepared: Prepared) -> Orders:
         prepared.evidence,
         digests=project.memory.digests,
         dump=project.documents.dump,
-        root=project.root,
+        bring=brought(project),
     )
 
 

@@ -94,6 +94,7 @@ def project_graph(project: Project, tree: Tree, pipeline: Pipeline) -> Graph:
         tree,
         imported=project.memory.imports,
         parse_manifest=project.documents.manifest,
+        part_of=lambda manifest, inside: project.supply(project.store).part(manifest, inside),
         platform=project.platform,
     )
 

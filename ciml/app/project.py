@@ -12,7 +12,7 @@ from ciml.core.ids import CommitSha, Digest, GitOid, RepoPath, StageName
 from ciml.core.imports import ImportedName
 from ciml.core.manifest import Manifest
 from ciml.core.pipeline import ParamValue, Pipeline
-from ciml.core.results import Record
+from ciml.core.results import Output, Record
 from ciml.core.value import Value
 
 
@@ -90,6 +90,18 @@ class DataOnDisk(Protocol):
         ...
 
 
+class DataSupply(Protocol):
+    """Brings the bytes behind manifests, from wherever they can be had."""
+
+    def part(self, manifest: Manifest, inside: str) -> Output | None:
+        """What lies at a path below a directory of data; None where nothing does. Needs its listing alone."""
+        ...
+
+    def bring(self, manifest: Manifest, part: str = "") -> Output:
+        """What a manifest stands for, or a part of it, whose bytes are in the store from now on."""
+        ...
+
+
 class Project(Value, frozen=True, kw_only=True):
     """One repository, ready to plan and run."""
 
@@ -108,3 +120,5 @@ class Project(Value, frozen=True, kw_only=True):
     """The commit of the last run here."""
     data: DataOnDisk | None = None
     """The work tree's; None where there is none."""
+    supply: Callable[[Store], DataSupply]
+    """Where data comes from, beside the store that is given."""

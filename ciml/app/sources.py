@@ -15,6 +15,7 @@ from ciml.core.manifest import Manifest, manifest_paths
 from ciml.core.paths import folders
 from ciml.core.pipeline import Pipeline, Place, Stage
 from ciml.core.producers import Producers, is_glob, matches
+from ciml.core.results import Output
 from ciml.core.tree import DIRECTORY, LINK, SUBMODULE, link_target
 
 
@@ -26,6 +27,7 @@ class Resolver:
         tree: a commit's, or the work tree's.
         imported: what each Python file imports, by Git object id; filled as files are read.
         parse_manifest: reads a manifest's bytes.
+        part_of: what lies at a path below a directory of data.
     """
 
     def __init__(
@@ -35,17 +37,21 @@ class Resolver:
         *,
         imported: dict[GitOid, tuple[ImportedName, ...]],
         parse_manifest: Callable[[bytes, RepoPath], Manifest],
+        part_of: Callable[[Manifest, str], Output | None],
     ) -> None:
         self._pipeline = pipeline
         self._tree = tree
         self._imported = imported
         self._parse_manifest = parse_manifest
+        self._part_of = part_of
         self._producers = Producers(pipeline.stages.values())
         self._entries: dict[RepoPath, TreeEntry] = {}
         self._looked_up: set[RepoPath] = set()
         self._files: dict[RepoPath, Sequence[TreeEntry]] = {}
         self._manifests: dict[RepoPath, Manifest] = {}
         self._problems: list[Problem] = []
+        self._outside: dict[RepoPath, Manifest] = {}
+        """Paths that are not in the data of the manifest above them."""
         self._following: list[RepoPath] = []
         """The links that are being followed, to notice a circle."""
 
@@ -116,7 +122,8 @@ class Resolver:
             return [_data(place, manifest)]
         entry = self._entries.get(place.path)
         if entry is None:
-            return list(self._producers.below(place, reader=stage)) or self._through_link(stage, place)
+            below: list[Input] = [*self._producers.below(place, reader=stage)]
+            return below or self._in_data(place) or self._through_link(stage, place)
         if entry.mode == LINK:
             return [_tracked(place.inside, entry), *self._behind(stage, entry, must=True)]
         if entry.mode == SUBMODULE:
@@ -193,11 +200,33 @@ class Resolver:
                 return self._manifests[candidate]
         return None
 
+    def _in_data(self, place: Place) -> list[Input]:
+        """A part of what a manifest stands for; what else lies there does not concern the stage."""
+        above = [RepoPath(path) for path in folders(place.path)]
+        self._look_up(file for path in above for file in manifest_paths(path))
+        for path in above:
+            manifest = self._manifest(path)
+            if manifest is None:
+                continue
+            inside = place.path[len(path) + 1 :]
+            output = self._part_of(manifest, inside) if manifest.directory else None
+            if output is not None:
+                return [_data(place, manifest, inside, output)]
+            self._outside[place.path] = manifest
+        return []
+
     def _nothing(self, stage: Stage, place: Place) -> Problem:
         from difflib import get_close_matches
 
         tracked = [entry.path for entry in self._below(RepoPath(""))]
         known = [*tracked, *self._producers.paths, *{posixpath.dirname(path) for path in tracked}]
+        if manifest := self._outside.get(place.path):
+            return Problem(
+                message=f"stage {stage.name}: the input {place.path!r} is not in {manifest.path}",
+                line=stage.line,
+                key=f"stages.{stage.template}.inputs",
+                hint=f"{manifest.file} stands for {'a directory without it' if manifest.directory else 'one file'}",
+            )
         near = get_close_matches(place.path, known, n=1, cutoff=0.5)
         message = f"stage {stage.name}: the input {place.path!r} is not tracked by Git, has no manifest beside it, "
         hint = f"the nearest path that exists is {near[0]!r}" if near else f"`git add {place.path}` if it is code"
@@ -285,13 +314,17 @@ def _moved(path: RepoPath, place: Place) -> RepoPath:
     return RepoPath(place.inside + path[len(place.path) :])
 
 
-def _data(place: Place, manifest: Manifest) -> DataInput:
+def _data(place: Place, manifest: Manifest, part: str = "", output: Output | None = None) -> DataInput:
+    what = output or manifest.output
     return DataInput(
         inside=place.inside,
         path=place.path,
         manifest=manifest.file,
-        digest=manifest.digest,
-        size=manifest.size,
-        directory=manifest.directory,
+        digest=what.digest,
+        size=what.size,
+        directory=what.directory,
         source=manifest.source,
+        part=part,
+        whole=manifest.digest if part else None,
+        md5=manifest.md5,
     )

@@ -40,13 +40,16 @@ def admit_declared(declared: Iterable[RepoPath], tree: Tree, producers: Producer
     plain = [path for path in paths if not is_glob(path)]
     entries = tree.entries([*plain, *(manifest for path in plain for manifest in manifest_paths(path))])
     asked = {glob_start(glob) for glob in globs}
+    named = {*plain, *(manifest for path in plain for manifest in manifest_paths(path))}
     for path in plain:
         if path not in entries:
             beside = manifest_paths(path)
-            asked.update((path, *beside) if entries.keys().isdisjoint(beside) else ())
+            if entries.keys().isdisjoint(beside):
+                above = [file for folder in folders(path) for file in manifest_paths(RepoPath(folder))]
+                named.update(above)
+                asked.update((path, *beside, *above))
         elif entries[path].mode == DIRECTORY:
             asked.add(path)
-    named = {*plain, *(manifest for path in plain for manifest in manifest_paths(path))}
     found = [
         path
         for path in tree.untracked(*sorted(asked))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ciml.core.dataset import DataDifference, DataState, DataStatus, FileChange, Tally
 
@@ -53,6 +53,19 @@ def status_line(item: DataStatus) -> tuple[str, ...]:
     if item.shared is not None:
         notes.append("pushed" if item.shared else "not pushed")
     return (item.path, files_text(item.files), bytes_text(item.size), "; ".join(notes))
+
+
+def hints(found: Sequence[DataStatus]) -> Iterator[str]:
+    """What to do about what is not up to date."""
+    edited = [item.path for item in found if item.state is DataState.EDITED]
+    if edited:
+        yield f"`ciml data update {' '.join(edited)}` takes it as it is now; `pull --force` puts it back."
+    away = [item.path for item in found if item.state in (DataState.NOT_HERE, DataState.MISSING)]
+    if away:
+        yield f"`ciml data pull {' '.join(away)}` puts it where it belongs; stages get it without that."
+    moved = [item.path for item in found if item.at_source is not None and item.at_source.any]
+    if moved:
+        yield f"`ciml data update {' '.join(moved)}` takes what is at the source now."
 
 
 def difference_lines(item: DataDifference, *, verbose: bool) -> Iterator[str]:

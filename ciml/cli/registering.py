@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ciml.app.follow import upheld
-from ciml.app.orders import Orders
+from ciml.app.orders import Orders, brought
 from ciml.app.perform import judge
 from ciml.app.plan import Prepared
 from ciml.app.project import Project
@@ -111,7 +111,7 @@ class Registering:
             self._prepared.evidence,
             digests=self._project.memory.digests,
             dump=self._project.documents.dump,
-            root=self._project.root,
+            bring=brought(self._project),
         )
 
     def proposal(self, judged: Judged, run: RunTrace) -> Proposal:

@@ -7,17 +7,20 @@ from collections.abc import Sequence
 
 from ciml.adapters.datatree import DataTree
 from ciml.adapters.manifests import parse
+from ciml.adapters.stores.local import LocalStore
 from ciml.app import data as cases
-from ciml.app.ports import Tree
-from ciml.app.supply import Supply
-from ciml.cli.console import Console
+from ciml.app.ports import Meter, Remote, Store, Tree
+from ciml.app.source import Source
+from ciml.app.supply import Pointers, Supply
 from ciml.cli.invocation import Invocation
+from ciml.cli.storing import personal_store
 from ciml.cli.wiring import Documents, Place
 from ciml.core.changes import CONFIGURATION
 from ciml.core.errors import ConfigurationError, RepositoryError
 from ciml.core.ids import RepoPath
 from ciml.core.manifest import Manifest, stands_for
 from ciml.core.pipeline import Pipeline
+from ciml.core.s3 import S3Address, s3_address
 
 
 class Supplying:
@@ -26,23 +29,26 @@ class Supplying:
     Args:
         place: where the call works.
         invocation: how ciml was called.
-        console: where lines go.
+        meter: told of what is moved.
 
     Raises:
         RepositoryError: the repository is bare.
     """
 
-    def __init__(self, place: Place, invocation: Invocation, console: Console) -> None:
-        data = place.data()
-        if data is None or place.root is None:
+    def __init__(self, place: Place, invocation: Invocation, meter: Meter | None = None) -> None:
+        if place.root is None:
             raise RepositoryError("this repository is bare: there is no work tree for data", hint="git clone it")
-        self.data: DataTree = data
-        self.supply = Supply(place.store)
-        self.tree = place.repository.work_tree()
         self._root = place.root
         self._place = place
         self._invocation = invocation
-        self._console = console
+        self._meter = meter
+        self.tree = place.repository.work_tree()
+        self.pipeline = self._pipeline()
+        if self.pipeline is not None:
+            personal_store(place, self.pipeline, invocation.environ)
+        self.data = _data(place)
+        self.store = own_store(place, place.project_store)
+        self.supply = supply_of(place, invocation, place.project_store, meter)
 
     def path(self, text: str) -> RepoPath:
         """The path in the repository that the user means; a manifest's name means what it stands for.
@@ -63,13 +69,72 @@ class Supplying:
         """The manifests that the user means, or all; of the work tree where no other tree is given."""
         return cases.manifests(tree or self.tree, parse, [self.path(text) for text in texts])
 
-    def pipeline(self) -> Pipeline | None:
+    def source(self, address: S3Address) -> Source:
+        """Where data comes from."""
+        return source_at(self._invocation, address, self.store, self._meter)
+
+    def outputs(self) -> list[RepoPath]:
+        """The paths that stages write."""
+        stages = self.pipeline.stages.values() if self.pipeline else ()
+        return [place.path for stage in stages for place in stage.outputs]
+
+    def _pipeline(self) -> Pipeline | None:
         """The pipeline of `ciml.yaml`, where there is one."""
         if self.tree.read(CONFIGURATION) is None:
             return None
         return Documents(self._place.index, profile=self._invocation.profile, params={}).pipeline(self.tree)
 
-    def outputs(self) -> list[RepoPath]:
-        """The paths that stages write."""
-        pipeline = self.pipeline()
-        return [place.path for stage in pipeline.stages.values() for place in stage.outputs] if pipeline else []
+
+def own_store(place: Place, store: Store) -> LocalStore:
+    """The clone's own store behind another; a folder that several clones share is as good as one's own."""
+    return store if isinstance(store, LocalStore) else place.store
+
+
+def supply_of(place: Place, invocation: Invocation, store: Store, meter: Meter | None = None) -> Supply:
+    """Where the bytes of data come from.
+
+    Args:
+        place: where the call works.
+        invocation: region, credentials and endpoint are in its environment.
+        store: of the project.
+        meter: told of what is moved.
+    """
+    own = own_store(place, store)
+    return Supply(
+        own,
+        data=place.data(),
+        remote=_remote(store),
+        source=lambda manifest: source_at(invocation, s3_address(manifest.source or ""), own, meter),
+        pointers=_pointers(place, invocation, own),
+        parts=place.index.parts,
+        meter=meter,
+    )
+
+
+def source_at(invocation: Invocation, address: S3Address, store: LocalStore, meter: Meter | None) -> Source:
+    """A bucket's prefix, or one object; boto3 is imported when it is first asked."""
+    from ciml.adapters.sources import S3Source
+
+    return S3Source(address, invocation.environ, root=store.root, meter=meter)
+
+
+def _remote(store: Store) -> Remote | None:
+    if isinstance(store, LocalStore):
+        return None
+    from ciml.adapters.stores.shared import SharedStore
+
+    return store if isinstance(store, SharedStore) else None
+
+
+def _pointers(place: Place, invocation: Invocation, store: LocalStore) -> Pointers | None:
+    if place.root is None:
+        return None
+    from ciml.adapters.pointers import DvcPointers
+
+    return DvcPointers(place.root, store, invocation.environ, place.index.pointers)
+
+
+def _data(place: Place) -> DataTree:
+    data = place.data()
+    assert data is not None, "a work tree has data"
+    return data

@@ -16,8 +16,8 @@ from ciml.adapters.index import CompiledPipeline, Index
 from ciml.adapters.outputs import Outputs
 from ciml.adapters.runs import RunJournal
 from ciml.adapters.stores.local import LocalStore
-from ciml.app.ports import Tree
-from ciml.app.project import Project
+from ciml.app.ports import Store, Tree
+from ciml.app.project import DataSupply, Project
 from ciml.cli.invocation import Invocation
 from ciml.cli.storing import personal_store
 from ciml.core.changes import CONFIGURATION
@@ -70,7 +70,8 @@ class Place:
         from ciml.adapters.datatree import DataTree
         from ciml.adapters.memo import Memos
 
-        return DataTree(self.root, self.store, Memos(self.index.folder("data"), self.root), self.repository.git)
+        store = self.project_store if isinstance(self.project_store, LocalStore) else self.store
+        return DataTree(self.root, store, Memos(self.index.folder("data"), self.root), self.repository.git)
 
     def close(self) -> None:
         """End what was started, and keep what was learned."""
@@ -179,7 +180,14 @@ def project_at(place: Place, invocation: Invocation, params: Mapping[str, str], 
         outputs=_outputs(place) if in_work_tree else None,
         last_commit=last_commit(place),
         data=place.data() if in_work_tree else None,
+        supply=lambda store: _supply(place, invocation, store),
     )
+
+
+def _supply(place: Place, invocation: Invocation, store: Store) -> DataSupply:
+    from ciml.cli.supplying import supply_of
+
+    return supply_of(place, invocation, store)
 
 
 def _loose_requirements(pipeline: Pipeline, tree: Tree) -> list[str]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from ciml.app.orders import Orders
+from ciml.app.orders import Orders, brought
 from ciml.app.plan import prepare
 from ciml.app.project import Project
 from ciml.core.ids import Digest, RepoPath, StageName
@@ -78,7 +78,7 @@ def orders(space: Workspace) -> Iterator[tuple[Project, Orders, Mapping[StageNam
             prepared.evidence,
             digests=project.memory.digests,
             dump=project.documents.dump,
-            root=project.root,
+            bring=brought(project),
         )
         yield project, made, {PREPARE: Known(key=Digest("k"), record=record)}
 

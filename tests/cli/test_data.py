@@ -208,4 +208,4 @@ def test_a_listing_that_cannot_be_had(added: Calls) -> None:
     shutil.rmtree(added.path / ".git/ciml/store")
     answer = added("data", "diff", "HEAD")
     assert answer.code == 5
-    assert "`ciml data pull` fetches it" in answer.err
+    assert "`ciml data push` where the data is" in answer.err

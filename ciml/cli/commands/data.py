@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import click
+import msgspec
 
 from ciml.adapters.manifests import dump
 from ciml.app import data as cases
+from ciml.app.source import source_changes, update_from_source
 from ciml.cli.console import Console
-from ciml.cli.datashow import bytes_text, difference_lines, files_text, status_line
+from ciml.cli.datashow import bytes_text, difference_lines, files_text, hints, status_line
 from ciml.cli.invocation import Invocation
+from ciml.cli.moving import Moving
 from ciml.cli.supplying import Supplying
 from ciml.cli.wiring import open_place
-from ciml.core.dataset import DataState
-from ciml.core.errors import ExitCode
+from ciml.core.dataset import DataStatus
+from ciml.core.errors import ConfigurationError, ExitCode, UsageError
 from ciml.core.ids import RepoPath
 from ciml.core.manifest import Manifest
+from ciml.core.s3 import S3Address, s3_address
 
 
 @click.group("data")
@@ -30,59 +34,158 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("paths", nargs=-1, required=True)
+@click.option("--to", metavar="PATH", help="Where data from S3 is to lie; default: the last part of its address.")
 @click.pass_obj
-def add(invocation: Invocation, paths: tuple[str, ...]) -> int:
-    """Take PATHS into the store, write a manifest beside each, and let Git ignore the data."""
+def add(invocation: Invocation, paths: tuple[str, ...], to: str | None) -> int:
+    """Take PATHS into the store, write a manifest beside each, and let Git ignore the data.
+
+    A path may be s3://BUCKET/KEY, or s3://BUCKET/PREFIX/ for all that lies below: nothing is fetched then, and
+    the manifest pins the objects' versions.
+    """
+    if to is not None and (len(paths) > 1 or not _is_address(paths[0])):
+        raise UsageError("--to says where data from one s3:// address is to lie")
     console = Console(invocation)
     done = []
-    with open_place(invocation) as place:
-        at = Supplying(place, invocation, console)
+    with open_place(invocation) as place, Moving("reading") as meter:
+        at = Supplying(place, invocation, meter)
         outputs = at.outputs()
         for text in paths:
-            path = at.path(text)
+            address = s3_address(text) if _is_address(text) else None
+            path = at.path(to or _last_part(address) if address else text)
             cases.may_add(path, at.tree, at.data, outputs)
-            done.append(cases.add(path, at.data, dump, place.store))
+            done.append(_from_source(address, path, at) if address else cases.add(path, at.data, dump, at.store))
     console.document({"data": done})
     for item in done:
         console.line(f"{item.path}: {files_text(item.files)}, {bytes_text(item.size)} -> {item.manifest}")
+    if meter.size:
+        console.line(f"S3 has no SHA-256 of {files_text(meter.objects)}: {bytes_text(meter.size)} were read once.")
     _what_to_commit(done, console)
     return ExitCode.OK
 
 
+def _is_address(text: str) -> bool:
+    return "://" in text
+
+
+def _last_part(address: S3Address) -> str:
+    return address.key.rstrip("/").rpartition("/")[2] or address.bucket
+
+
+def _from_source(address: S3Address, path: RepoPath, at: Supplying) -> cases.Written:
+    if at.data.here(path):
+        raise ConfigurationError(
+            f"something lies at {path} already", hint="Move it away, or name another path with --to."
+        )
+    new = update_from_source(path, None, at.source(address), at.store, at.supply.listing).manifest
+    at.store.flush()
+    at.data.write(new.file, dump(new))
+    return cases.written(new, changed=True, ignored_in=at.data.ignore(path))
+
+
 @command.command("status")
 @click.argument("paths", nargs=-1)
+@click.option("--remote", is_flag=True, help="Ask sources in S3 and the shared store, too; nothing is fetched.")
 @click.pass_obj
-def status(invocation: Invocation, paths: tuple[str, ...]) -> int:
+def status(invocation: Invocation, paths: tuple[str, ...], remote: bool) -> int:
     """Show which data is as its manifest says, edited, or not here."""
     console = Console(invocation)
     with open_place(invocation) as place:
-        at = Supplying(place, invocation, console)
-        found = [cases.status(item, at.data, place.store, at.supply.listing) for item in at.manifests(paths)]
+        at = Supplying(place, invocation)
+        found = [_status(item, at, remote=remote) for item in at.manifests(paths)]
     console.document({"data": found})
     console.columns([status_line(item) for item in found])
     if not found:
         console.line("No data here: `ciml data add PATH` writes a manifest.")
-    edited = [item.path for item in found if item.state is DataState.EDITED]
-    if edited:
-        console.line(f"hint: `ciml data update {' '.join(edited)}` takes it as it is now.")
+    for hint in hints(found):
+        console.line(f"hint: {hint}")
     return ExitCode.OK
+
+
+def _status(manifest: Manifest, at: Supplying, *, remote: bool) -> DataStatus:
+    found = cases.status(manifest, at.data, at.store, at.supply.listing)
+    if not remote:
+        return found
+    at_source = None
+    if manifest.source:
+        at_source = source_changes(manifest, at.source(s3_address(manifest.source)), at.supply.listing).files
+    return msgspec.structs.replace(found, at_source=at_source, shared=at.supply.is_shared(manifest))
 
 
 @command.command("update")
 @click.argument("paths", nargs=-1)
 @click.pass_obj
 def update(invocation: Invocation, paths: tuple[str, ...]) -> int:
-    """Write manifests anew from what lies on disk; all data that is here, or just PATHS."""
+    """Write manifests anew, from S3 where the data comes from there, else from disk; all of them, or just PATHS."""
     console = Console(invocation)
-    with open_place(invocation) as place:
-        at = Supplying(place, invocation, console)
-        found = at.manifests(paths)
-        done = [cases.update(item, at.data, dump, place.store) for item in found if paths or at.data.here(item.path)]
+    done = []
+    with open_place(invocation) as place, Moving("reading") as meter:
+        at = Supplying(place, invocation, meter)
+        for item in at.manifests(paths):
+            if item.md5 is not None:
+                if paths:
+                    raise ConfigurationError(f"{item.file} is DVC's", hint=f"dvc add {item.path}")
+            elif item.source:
+                done.append(_updated(item, at))
+            elif paths or at.data.here(item.path):
+                done.append(cases.update(item, at.data, dump, at.store))
     console.document({"data": done})
-    for item in done:
+    for written in done:
+        size = f"{files_text(written.files)}, {bytes_text(written.size)}"
+        told = f"{size} -> {written.manifest}" if written.changed else "up to date"
+        console.line(f"{written.path}: {told}")
+    _what_to_commit([written for written in done if written.changed], console)
+    return ExitCode.OK
+
+
+def _updated(manifest: Manifest, at: Supplying) -> cases.Written:
+    """What its source made of a manifest."""
+    source = at.source(s3_address(manifest.source or ""))
+    new = update_from_source(manifest.path, manifest, source, at.store, at.supply.listing).manifest
+    if new == manifest:
+        return cases.written(manifest, changed=False)
+    at.store.flush()
+    at.data.write(new.file, dump(new))
+    return cases.written(new, changed=True)
+
+
+@command.command("pull")
+@click.argument("paths", nargs=-1)
+@click.option("--force", is_flag=True, help="Replace data that was edited here.")
+@click.pass_obj
+def pull(invocation: Invocation, paths: tuple[str, ...], force: bool) -> int:
+    """Put data where its manifest says: from the store, the shared store, S3, or a cache of DVC's.
+
+    It is verified, and appears all at once. A call that was ended goes on where it was.
+    """
+    console = Console(invocation)
+    with open_place(invocation) as place, Moving("pulling") as meter:
+        at = Supplying(place, invocation, meter)
+        done = [(item, cases.pull(item, at.data, at.supply, force=force)) for item in at.manifests(paths)]
+    told = [{"path": item.path, "manifest": item.file, "placed": placed} for item, placed in done]
+    console.document({"data": told, "bytes": meter.size})
+    for item, placed in done:
         size = f"{files_text(item.files)}, {bytes_text(item.size)}"
-        console.line(f"{item.path}: {size} -> {item.manifest}" if item.changed else f"{item.path}: up to date")
-    _what_to_commit([item for item in done if item.changed], console)
+        console.line(f"{item.path}: {size}" if placed else f"{item.path}: up to date")
+    if meter.size:
+        console.line(f"fetched {bytes_text(meter.size)}")
+    return ExitCode.OK
+
+
+@command.command("push")
+@click.argument("paths", nargs=-1)
+@click.pass_obj
+def push(invocation: Invocation, paths: tuple[str, ...]) -> int:
+    """Let others have data: send what the shared store has not yet; all that is here, or just PATHS."""
+    console = Console(invocation)
+    with open_place(invocation) as place, Moving("pushing") as meter:
+        at = Supplying(place, invocation, meter)
+        done = [item for item in at.manifests(paths) if item.md5 is None]
+        for item in done:
+            at.supply.push(item)
+    told = [{"path": item.path, "manifest": item.file} for item in done]
+    console.document({"data": told, "objects": meter.objects, "bytes": meter.size})
+    moved = f"{meter.objects:,} new objects, {bytes_text(meter.size)}" if meter.objects else "nothing new"
+    console.line(f"{', '.join(item.path for item in done) or 'no data'}: {moved}")
     return ExitCode.OK
 
 
@@ -95,7 +198,7 @@ def diff(invocation: Invocation, before: str, after: str | None, path: str | Non
     """Show the data files that differ between the commits A and B, or A and the work tree."""
     console = Console(invocation)
     with open_place(invocation) as place:
-        at = Supplying(place, invocation, console)
+        at = Supplying(place, invocation)
         repository = place.repository
         old = _by_path(at.manifests(tree=repository.commit_tree(repository.resolve(before))))
         new = _by_path(at.manifests(tree=repository.commit_tree(repository.resolve(after)) if after else at.tree))
