@@ -19,7 +19,6 @@ from ciml.core.errors import CimlError, ConfigurationError, ExitCode, TrustError
 from ciml.core.ids import CommitSha
 from ciml.core.report import DeploymentLine, Report
 
-
 _BEGINS_WITHIN_S = 60.0
 """After a push its run is there."""
 
@@ -188,7 +187,10 @@ def _say(call: Call, item: DeployOrder, state: Literal["in_progress", "success",
         return
     try:
         number = call.forge.open_deployment(
-            ref=item.ref or item.commit, environment=item.environment, description=text[:140], key=f"{item.id}-{call.event.run.id}"
+            ref=item.ref or item.commit,
+            environment=item.environment,
+            description=text[:140],
+            key=f"{item.id}-{call.event.run.id}",
         )
         call.forge.deployment_status(number, state, description=text[:140], url=call.event.run.url)
     except CimlError as error:
