@@ -58,8 +58,13 @@ def _named(char: str) -> str:
 
 def plain(text: str, longest: int = LONGEST) -> str:
     """`text` where no Markdown is read (a title, a status): one line that mentions and links nothing."""
-    shown = _line(text, longest)
-    return cut(_COMMIT.sub(_no_commit, _ACTIVE.sub(_BREAK, cut(shown, longest))), longest)
+    shown, room = _line(text, longest), longest
+    while True:
+        # Cut first, then broken: a cut makes an end of a word where there was none.
+        safe = _COMMIT.sub(_no_commit, _ACTIVE.sub(_BREAK, cut(shown, room)))
+        if len(safe) <= longest:
+            return safe
+        room -= -(-(len(safe) - longest) // 2)
 
 
 def _line(text: str, longest: int) -> str:

@@ -262,7 +262,8 @@ def test_an_address_that_is_not_of_a_run_is_no_link(url: str) -> None:
     """A report may be forged: only the form of a run's own address, in the repository, is linked to."""
     made = event()
     run = msgspec.structs.replace(made.run, url=url)
-    text = comment(report(event=msgspec.structs.replace(made, run=run), head=CommitSha("x](y)")))
+    made = msgspec.structs.replace(made, run=run, head_sha=CommitSha("x](y)"))
+    text = comment(report(event=made, base=CommitSha("](z)")))
 
     assert "](" not in text
 

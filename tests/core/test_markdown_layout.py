@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ciml.core.markdown_layout import Block, characters, octets, page
 
-_TEXT = st.text(st.sampled_from("ab é😀"), max_size=40)
+_TEXT = st.text(st.sampled_from("abé😀"), min_size=1, max_size=40)
 _BLOCKS = st.lists(
     st.builds(
         lambda rank, head, rows, foot: Block(rank=rank, head=head, rows=tuple(rows), foot=foot),
