@@ -18,7 +18,7 @@ from ciml.core.annotations import annotated
 from ciml.core.errors import CimlError, ConfigurationError, ServiceError
 from ciml.core.event import Kind
 from ciml.core.ids import CommitSha, is_commit_id, is_no_commit
-from ciml.core.markdown_text import cut
+from ciml.core.markdown_text import plain
 from ciml.core.report import Report, masked
 
 SERVER = "https://github.com"
@@ -179,8 +179,8 @@ class _Publication:
         return [f"{told}. Add it to the job's `permissions`{fork}."]
 
     def _write_status(self, sha: CommitSha) -> None:
-        text = markdown.check_text(self._report).title
-        self._login = status(self._api, self._report, sha, description=cut(text, 140)) or self._login
+        description = plain(markdown.title(self._report), 140)
+        self._login = status(self._api, self._report, sha, description=description) or self._login
 
     def _write_check(self, sha: CommitSha) -> None:
         told = annotated(self._report)
