@@ -121,7 +121,11 @@ FAILED = StageLine(
     result="failed",
     seconds=12.0,
     line=14,
-    tail="Traceback (most recent call last):\n  File \"src/train.py\", line 7, in <module>\nValueError: no column 'age'\n",
+    tail=(
+        "Traceback (most recent call last):\n"
+        '  File "src/train.py", line 7, in <module>\n'
+        "ValueError: no column 'age'\n"
+    ),
 )
 
 DEPLOYED = DeploymentLine(
