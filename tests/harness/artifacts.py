@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -85,11 +86,21 @@ def download(call: Call) -> None:
             raise StepError(f"Unable to download artifact(s): Artifact not found for name: {name}")
         _copy(there[name], target)
         return
-    chosen = [found for found in sorted(there) if not pattern or fnmatch.fnmatchcase(found, pattern)]
+    wanted = _alternatives(pattern) if pattern else ["*"]
+    chosen = [found for found in sorted(there) if any(fnmatch.fnmatchcase(found, one) for one in wanted)]
     for found in chosen:
         _copy(there[found], target if call.flag("merge-multiple") else target / found)
     call.say(f"Total of {len(chosen)} artifact(s) downloaded")
     call.step.outputs["download-path"] = str(target)
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """A pattern without braces for each of the alternatives in its braces."""
+    found = re.search(r"\{([^{}]*,[^{}]*)\}", pattern)
+    if found is None:
+        return [pattern]
+    parts = (f"{pattern[: found.start()]}{part}{pattern[found.end() :]}" for part in found[1].split(","))
+    return [one for part in parts for one in _alternatives(part)]
 
 
 def _of_other(call: Call) -> dict[str, Path]:

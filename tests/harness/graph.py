@@ -87,7 +87,7 @@ class Graph:
         needs = {
             need: {"result": self.done[need].result, "outputs": self.done[need].outputs} for need in self.needs(name)
         }
-        return {"github": self.run.github, "needs": needs, "inputs": self.inputs, "vars": self.run.hub.variables}
+        return {"github": self.run.github, "needs": needs, "inputs": self.inputs, "vars": self.run.variables()}
 
     def _resolve(self, value: Any, contexts: JSON, name: str) -> Any:
         results = [self.done[other].result for other in self.ancestors(name)]
@@ -218,8 +218,8 @@ def work(job: Job, deadline: float) -> None:
     try:
         job.env |= scope.texts(job.place.env)
         job.env |= scope.texts(spec.get("env") or {})
-        if job.run.hub.is_closed(job.environment):
-            raise StepError(f"{job.run.github['ref']} may not deploy to {job.environment}: it was not approved")
+        if job.run.hub.is_closed(job.environment, job.run.happening.ref):
+            raise StepError(f"{job.run.github['ref']} is not allowed to deploy to {job.environment}")
         run_steps(spec["steps"], scope, deadline=deadline)
         for left in reversed(job.post):
             left()

@@ -19,6 +19,7 @@ from typing import Any, Self
 from tests.githubbase import Token
 from tests.githubserver import GitHubServer
 from tests.harness.caches import Caches
+from tests.harness.filters import fits
 from tests.harness.gitserver import GitServer
 from tests.harness.happening import Happening
 from tests.harness.job import Job, StepRun
@@ -89,11 +90,13 @@ class Hub:
         self.variables: dict[str, str] = {}
         self.environments: dict[str, dict[str, str]] = {}
         """Environment -> its secrets."""
-        self.closed: set[str] = set()
-        """Environments whose reviewers have not approved."""
+        self.environment_variables: dict[str, dict[str, str]] = {}
+        self.policies: dict[str, list[str]] = {}
+        """Environment -> patterns of the branches and tags whose jobs may be in it; all where it has none."""
         self.parallel = 2
         """Jobs at once."""
-        self.before_step: Callable[[Job, StepRun], None] | None = None
+        self.before_step: Callable[[Job, StepRun], bool] | None = None
+        """Called before a step that is to run; True where the step is done already."""
         self.cancel_when = ""
         """A run is cancelled when a step prints this."""
         self.runs: list[Run] = []
@@ -207,9 +210,10 @@ class Hub:
         assert owner_and_name.casefold() == self.action_repository.casefold(), f"no such workflow here: {path}"
         return (self.action / inside).read_text(encoding="utf-8")
 
-    def is_closed(self, environment: str) -> bool:
-        """Whether nobody has approved a job in this environment."""
-        return environment in self.closed
+    def is_closed(self, environment: str, ref: str) -> bool:
+        """Whether the rules of an environment keep a ref's jobs out."""
+        policy = self.policies.get(environment)
+        return policy is not None and not fits(policy, ref.split("/", 2)[2])
 
     def _pushed(self, ref: str, before: str) -> list[Run]:
         after = self.tip(ref)

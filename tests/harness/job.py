@@ -35,6 +35,7 @@ class StepRun:
     log: str = ""
     environ: dict[str, str] = field(default_factory=dict)
     """Of its process, where it had one."""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Job:
             "inputs": place.inputs,
             "matrix": place.matrix,
             "strategy": place.strategy,
-            "vars": self.run.hub.variables,
+            "vars": self.run.variables(place.environment),
             "secrets": {**place.secrets, "GITHUB_TOKEN": self.token},
             "job": {"status": self.status},
             "runner": {

@@ -143,6 +143,11 @@ class Run:
         """Those of the repository; none for a fork."""
         return {} if self.happening.fork else dict(self.hub.secrets)
 
+    def variables(self, environment: str = "") -> dict[str, str]:
+        """Those of the repository and of an environment; none for a fork, as it is with secrets."""
+        hub = self.hub
+        return {} if self.happening.fork else {**hub.variables, **hub.environment_variables.get(environment, {})}
+
     def enter(self, environment: str) -> dict[str, str]:
         """The secrets of an environment, for a job that is in it."""
         return {} if self.happening.fork else dict(self.hub.environments.get(environment, {}))
@@ -213,7 +218,7 @@ class Run:
             for job in (job for job in self.jobs if job.place.id == name):
                 lines += [f"   {note}" for note in job.notes]
                 for step in job.steps:
-                    lines.append(f"   · {step.name or step.id}: {step.outcome}")
+                    lines.append(f"   · {step.name or step.id}: {step.outcome}, {step.seconds:.1f} s")
                     lines += [f"     | {line}" for line in step.log.strip().splitlines()[-60:]]
         return "\n".join(lines)
 

@@ -27,6 +27,7 @@ def _run_step(spec: JSON, scope: Scope, number: int, deadline: float) -> None:
         id=spec.get("id") or f"__{number}", name=text(spec.get("name")) if isinstance(spec.get("name"), str) else ""
     )
     job.steps.append(made)
+    began = time.monotonic()
     if job.run.cancelled.is_set() and job.status == SUCCESS:
         job.status = CANCELLED
     try:
@@ -37,6 +38,7 @@ def _run_step(spec: JSON, scope: Scope, number: int, deadline: float) -> None:
     except (StepError, WorkflowError, FileError) as error:
         made.outcome = CANCELLED if job.run.cancelled.is_set() else FAILURE
         made.log += f"\n##[error]{job.masked(str(error))}\n"
+    made.seconds = time.monotonic() - began
     _conclude(spec, scope, made)
 
 
@@ -59,8 +61,8 @@ def _carry_out(spec: JSON, scope: Scope, made: StepRun, env: dict[str, str], dea
     if not made.name:
         made.name = spec.get("uses") or text(scope.resolve(spec.get("run", ""), env)).strip().split("\n")[0]
     before = scope.job.run.hub.before_step
-    if before is not None:
-        before(scope.job, made)
+    if before is not None and before(scope.job, made):
+        return
     if "uses" in spec:
         use(spec, scope, made, env, min(deadline, time.monotonic() + seconds))
         return
