@@ -1,0 +1,113 @@
+"""From the Action's inputs to a call of ciml."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ciml.cli.action import arguments, check, given, prepare
+from ciml.core.errors import ConfigurationError
+from tests.cli.calls import environment
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({}, ["ci"]),
+        ({"command": "ci"}, ["ci"]),
+        ({"command": "plan"}, ["ci", "plan"]),
+        ({"command": "ci plan", "to": "/t/out dir"}, ["ci", "plan", "--to", "/t/out dir"]),
+        ({"command": "stage", "stages": "train@0.1 train@0.2"}, ["ci", "stage", "train@0.1", "train@0.2"]),
+        ({"command": "rescore", "models": "churn", "from": "in"}, ["ci", "rescore", "churn", "--from", "in"]),
+        ({"command": "deploy", "environment": "my production"}, ["ci", "deploy", "my production"]),
+        ({"command": "validate", "working-directory": "sub dir"}, ["-C", "sub dir", "validate"]),
+        ({"profile": "prod", "base": "main"}, ["--profile", "prod", "ci", "--base", "main"]),
+        ({"params": "a=1\n\n  b=x y = z\n"}, ["ci", "-P", "a=1", "-P", "b=x y = z"]),
+    ],
+)
+def test_inputs_become_words(inputs: dict[str, str], words: list[str]) -> None:
+    """A command is split as a shell would split it, and no shell ever sees it; values stay whole."""
+    assert arguments(inputs) == words
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [{"command": 'ci "plan'}, {"profile": "a b"}, {"profile": "--help"}, {"params": "x"}],
+)
+def test_what_no_input_can_be_is_refused(inputs: dict[str, str]) -> None:
+    """The error names the input and what it should be."""
+    with pytest.raises(ConfigurationError, match=r"input '\w+'"):
+        arguments(inputs)
+
+
+@pytest.mark.parametrize("version", ["1; rm -rf ~", "3", "python3", "3.11\n", "$(id)", "3.x"])
+def test_c004_a_version_is_a_version(version: str) -> None:
+    """4. Input `python-version: "1; rm -rf ~"` → exit 3 "is not a version"; no process started."""
+    with pytest.raises(ConfigurationError, match="input 'python-version' is not a version"):
+        check({"python-version": version})
+    check({"python-version": "3.11"})
+
+
+def test_c004_the_script_refuses_it_too(tmp_path: Path) -> None:
+    """4. The step before any Python refuses it as well, and runs none of it."""
+    env = {
+        **environment(),
+        "INPUT_PYTHON_VERSION": f"1; touch {tmp_path}/canary",
+        "GITHUB_ACTION_PATH": str(ROOT),
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "RUNNER_OS": "Linux",
+        "RUNNER_ARCH": "X64",
+    }
+    done = subprocess.run([str(ROOT / ".github/action/check")], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "input 'python-version' is not a version" in done.stderr
+    assert not (tmp_path / "canary").exists()
+
+
+def test_inputs_are_one_variable() -> None:
+    """They are a JSON object of texts; anything else is an error, not a guess."""
+    assert given({"CIML_INPUTS": '{"command": " plan ", "to": ""}'}) == {"command": "plan", "to": ""}
+    assert given({}) == {}
+    for wrong in ("[]", "{", '{"a": 1}'):
+        with pytest.raises(ConfigurationError, match="CIML_INPUTS"):
+            given({"CIML_INPUTS": wrong})
+
+
+def test_inputs_that_are_variables(tmp_path: Path) -> None:
+    """Registry, store and token are variables where they say something; a key in PEM becomes a file of ours."""
+    pem = "-----BEGIN PRIVATE KEY-----\nMC4\n-----END PRIVATE KEY-----"
+    environ = {"RUNNER_TEMP": str(tmp_path), "CIML_SIGNING_KEY": pem, "MLFLOW_TRACKING_URI": "https://kept"}
+    prepare({"token": "t", "store": "s3://b/p", "registry": "", "comment": "false"}, environ)
+    key = Path(environ.pop("CIML_SIGNING_KEY"))
+    assert environ == {
+        "RUNNER_TEMP": str(tmp_path),
+        "MLFLOW_TRACKING_URI": "https://kept",
+        "CIML_TOKEN": "t",
+        "CIML_STORE": "s3://b/p",
+        "CIML_COMMENT": "false",
+    }
+    assert key.read_text() == f"{pem}\n"
+    assert key.stat().st_mode & 0o077 == 0
+
+
+def test_a_repository_cannot_take_the_place_of_a_package(tmp_path: Path) -> None:
+    """`python -I -m` as in action.yml: a file in the work tree that is named like a package is not imported."""
+    (tmp_path / "click.py").write_text("raise SystemExit('taken over')")
+    (tmp_path / "ciml").mkdir()
+    (tmp_path / "ciml/__init__.py").write_text("raise SystemExit('taken over')")
+    site = tmp_path / "site"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(site)], check=True)
+    [packages] = site.glob("lib/python3.*/site-packages")
+    (packages / "ciml.pth").write_text(f"{ROOT}\n")
+    (packages / "dev.pth").write_text("\n".join(entry for entry in sys.path if "site-packages" in entry))
+    env = {**environment(), "CIML_INPUTS": json.dumps({"command": "--version"}), "PYTHONPATH": str(tmp_path)}
+    command = [str(site / "bin/python"), "-I", "-m", "ciml.cli.action"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert done.stdout.startswith("ciml ")
