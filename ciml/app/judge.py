@@ -192,11 +192,14 @@ class Judging:
             of_model: leave out what the maker and those downstream of it made.
             maker: of the model.
         """
+        # The choice among instances reads nothing: the winner did.
+        stages = {self._instance(maker, name) for name in stages & self._graph.waits.keys()}
+        maker = self._instance(maker, maker)
         after = dag.downstream(self._graph.waits, [maker])
-        between = {name for name in dag.upstream(self._graph.waits, stages & self._graph.waits.keys()) if name in after}
+        between = {name for name in dag.upstream(self._graph.waits, stages) if name in after}
         asked = (between - {maker} | (stages & {maker})) if of_model else {*between, maker}
         found: dict[RepoPath, Digest] = {}
-        for name in asked | (stages & self._graph.waits.keys()):
+        for name in asked | stages:
             known = {other: state for other, state in self._states.items() if isinstance(state, Known)}
             inputs = [
                 item
@@ -300,10 +303,12 @@ class Judging:
     def _instance(self, maker: StageName, name: StageName) -> StageName:
         """The instance that a pick took for `name`; `name` itself where it was not fanned out."""
         stages = self._graph.pipeline.stages
-        rule, maker_rule, state = stages[name].pick, stages[maker].pick, self._states[maker]
+        rule, maker_rule, state = stages[name].pick, stages[maker].pick, self._states.get(maker)
         if rule is None or maker_rule is None or not isinstance(state, Known):
             return name
         winners = [candidate for candidate, _ in maker_rule.candidates]
+        if len(winners) != len(rule.candidates):
+            return name
         return rule.candidates[winners.index(state.record.stage)][0]
 
     def _plain(self, maker: StageName, instance: StageName) -> StageName:

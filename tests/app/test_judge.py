@@ -300,3 +300,19 @@ def test_a_head_that_fans_out_otherwise_is_compared_all_the_same(
     assert found.verdict.status is Status.ACCEPTED
     assert found.verdict.champion is not None
     assert found.verdict.champion.metrics["score"] == champion
+
+
+def test_c092_other_data_is_noticed_behind_a_matrix_too(repo: RepoBuilder) -> None:
+    """Recorded metrics of other data are not compared: what counts is what the winner's evaluation was given."""
+    policy = "{compare: recorded-same-data}"
+    text = FANNED % ("matrix: {c: [1, 2]}\n    pick: {max: score}", "score > champion.score", policy)
+    text = text.replace("cat model)", "cat model test | head -1)").replace("inputs: [model]", "inputs: [model, test]")
+    repo.commit({"ciml.yaml": text, "size": "2", "test": "1"})
+    space = Workspace(repo)
+    planted = Planted(judged(space), metrics={"score": 4.0})
+    repo.commit({"size": "3"})
+    assert judged(space, planted).verdict.status is Status.ACCEPTED
+    repo.commit({"test": "2"})
+    found = judged(space, planted)
+    assert found.verdict.status is Status.REJECTED
+    assert "data differs from what it was judged on: test" in found.verdict.reason
