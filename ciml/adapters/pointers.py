@@ -20,7 +20,7 @@ from ciml.core.errors import ConfigurationError, IntegrityError, RepositoryError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.listing import Entry
 from ciml.core.manifest import Manifest
-from ciml.core.pointer import PointedFile, directory_files, object_names
+from ciml.core.pointer import PointedFile, directory_files, directory_list, object_names
 from ciml.core.results import Output
 from ciml.core.s3 import SCHEME, S3Address, s3_address
 
@@ -68,6 +68,34 @@ class DvcPointers:
             directory=found[0].path != inside.encode(),
         )
 
+    def known(self, pointer: Digest) -> Output | None:
+        """What a pointer stands for, where its bytes were seen before."""
+        return self._known.get(_known_as(pointer, ""))
+
+    def recognised(self, manifest: Manifest, found: Output) -> Output | None:
+        """What a pointer stands for, where that is known or is what lies in the work tree; None where it is neither.
+
+        Args:
+            manifest: the pointer.
+            found: what lies in the work tree; its MD5s are computed, once for what they turn out to be.
+        """
+        known = self.known(manifest.digest)
+        if known is None and self._md5_on_disk(manifest) == manifest.md5:
+            known = self._known[_known_as(manifest.digest, "")] = found
+        return known
+
+    def _md5_on_disk(self, manifest: Manifest) -> str:
+        top = f"{self._root}/{manifest.path}"
+        if not manifest.directory:
+            return _md5_of(top) if os.path.isfile(top) else ""
+        below = [os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names]
+        listed = [
+            PointedFile(path=os.fsencode(os.path.relpath(path, top)), md5=_md5_of(path))
+            for path in below
+            if os.path.isfile(path)
+        ]
+        return hashlib.md5(directory_list(listed), usedforsecurity=False).hexdigest() + _DIR
+
     def bring(self, manifest: Manifest, part: str = "") -> Output:
         """What a pointer stands for, or a part of it, in the store from now on, verified by its MD5.
 
@@ -75,7 +103,7 @@ class DvcPointers:
             RepositoryError: it is in no cache, remote or work tree.
             IntegrityError: what lies there has another MD5.
         """
-        name = key.digest("ciml/dvc-known/1", manifest.digest, part)
+        name = _known_as(manifest.digest, part)
         known = self._known.get(name)
         if known is not None and self._store.has(known):
             return known
@@ -155,6 +183,15 @@ class DvcPointers:
             f"the data {manifest.path} is not here: {manifest.file} names {md5}, which is in none of {asked}",
             hint="Where it is: `dvc push`. Here: `dvc pull`, if its remote is none that ciml can read.",
         )
+
+
+def _known_as(pointer: Digest, part: str) -> Digest:
+    return key.digest("ciml/dvc-known/1", pointer, part)
+
+
+def _md5_of(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _md5(manifest: Manifest) -> str:

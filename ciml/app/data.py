@@ -14,7 +14,7 @@ from ciml.core.dataset import DataDifference, DataState, DataStatus, FileChange,
 from ciml.core.errors import ConfigurationError, IntegrityError, RepositoryError, ServiceError, UsageError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.listing import Change, Entry
-from ciml.core.manifest import DVC_SUFFIX, SUFFIX, Manifest, manifest_of, manifest_paths, stands_for
+from ciml.core.manifest import Manifest, manifest_of, manifest_paths, stands_for
 from ciml.core.paths import folders, inside_fault, output_fault
 from ciml.core.results import Output
 
@@ -176,21 +176,30 @@ def written(manifest: Manifest, *, changed: bool, ignored_in: RepoPath | None = 
 # Status and update.
 
 
-def is_edited(manifest: Manifest, data: DataFiles) -> bool:
-    """Whether something lies at a manifest's path that is not what the manifest says."""
-    return data.here(manifest.path) and data.look(manifest.path).digest != manifest.digest
+class Knowing(Protocol):
+    """Knows what manifests stand for, and has their listings."""
+
+    def meant(self, manifest: Manifest, found: Output | None) -> Output | None:
+        """What a manifest stands for by SHA-256; None for a pointer of DVC's whose bytes nobody has seen."""
+        ...
+
+    def listing(self, digest: Digest) -> bytes:
+        """An object of a listing, from wherever it can be had."""
+        ...
 
 
-def status(manifest: Manifest, data: DataFiles, store: Store, fetch: Fetch) -> DataStatus:
+def status(manifest: Manifest, data: DataFiles, store: Store, supply: Knowing) -> DataStatus:
     """How the data of a manifest stands on disk; its source and the shared store are not asked."""
     edited = None
-    if data.here(manifest.path):
-        found = data.look(manifest.path)
-        state = DataState.UP_TO_DATE if found.digest == manifest.digest else DataState.EDITED
-        if state is DataState.EDITED:
-            edited = _edited(manifest, found, fetch)
+    found = data.look(manifest.path) if data.here(manifest.path) else None
+    meant = supply.meant(manifest, found)
+    if found is None:
+        state = DataState.NOT_HERE if meant and store.holds(meant.digest) else DataState.MISSING
+    elif meant is not None and found.digest == meant.digest:
+        state = DataState.UP_TO_DATE
     else:
-        state = DataState.NOT_HERE if store.holds(manifest.digest) else DataState.MISSING
+        state = DataState.EDITED
+        edited = _edited(meant, found, supply.listing) if meant else None
     return DataStatus(
         path=manifest.path,
         manifest=manifest.file,
@@ -203,9 +212,9 @@ def status(manifest: Manifest, data: DataFiles, store: Store, fetch: Fetch) -> D
     )
 
 
-def _edited(manifest: Manifest, found: Output, fetch: Fetch) -> Tally | None:
+def _edited(meant: Output, found: Output, fetch: Fetch) -> Tally | None:
     try:
-        return tallied(changes(manifest.output, found, fetch), manifest.path, keep=0)[0]
+        return tallied(changes(meant, found, fetch), found.path, keep=0)[0]
     except (IntegrityError, ServiceError):
         return None  # the manifest's own listing is gone: that it differs is all that can be told
 
@@ -227,7 +236,7 @@ def update(manifest: Manifest, data: DataFiles, dump: Dump, store: Store) -> Wri
     return written(new, changed=True)
 
 
-class Bringing(Protocol):
+class Bringing(Knowing, Protocol):
     """Brings bytes into the store."""
 
     def bring(self, manifest: Manifest, part: str = "") -> Output:
@@ -241,12 +250,11 @@ def pull(manifest: Manifest, data: DataFiles, supply: Bringing, *, force: bool =
     Raises:
         RepositoryError: something else lies there and `force` is not given, or the bytes are nowhere to be had.
     """
-    here = data.look(manifest.path).digest if data.here(manifest.path) else None
-    # What DVC's pointer stands for by SHA-256 is known when its bytes are here.
-    output = supply.bring(manifest) if manifest.md5 is not None else manifest.output
-    if here == output.digest:
+    found = data.look(manifest.path) if data.here(manifest.path) else None
+    meant = supply.meant(manifest, found)
+    if found and meant and found.digest == meant.digest:
         return False
-    if here is not None and not force:
+    if found is not None and not force:
         raise RepositoryError(
             f"{manifest.path} is not what {manifest.file} says, and would be replaced",
             hint=f"`ciml data update {manifest.path}` takes it as it is now; --force replaces it.",
@@ -319,8 +327,3 @@ def _change(path: RepoPath, below: bytes, before: Entry | None, after: Entry | N
         before=before.size if before else None,
         after=after.size if after else None,
     )
-
-
-def is_pointer(manifest: Manifest) -> bool:
-    """Whether DVC wrote it."""
-    return manifest.file.endswith(DVC_SUFFIX) and not manifest.file.endswith(SUFFIX)

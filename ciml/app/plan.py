@@ -10,7 +10,7 @@ from ciml.app.ports import Tree
 from ciml.app.project import Project, WorkTree
 from ciml.core import dag
 from ciml.core.changes import CONFIGURATION, ChangeSet, change_set
-from ciml.core.errors import ConfigurationError, RepositoryError, UsageError
+from ciml.core.errors import ConfigurationError, RepositoryError, TrustError, UsageError
 from ciml.core.findings import suggestion
 from ciml.core.ids import CommitSha, RepoPath, StageName, is_commit_id
 from ciml.core.inputs import DataInput, TrackedInput
@@ -110,15 +110,25 @@ def wanted_stages(graph: Graph, targets: Sequence[StageName]) -> tuple[StageName
 
 def edited_data(project: Project, graph: Graph) -> tuple[RepoPath, ...]:
     """The data inputs that lie in the work tree and are not what their manifests say, sorted."""
-    if project.data is None:
-        return ()
     inputs = {
-        item.stood_for: item.whole or item.digest
+        item.stood_for: item
         for inputs in graph.inputs.values()
         for item in inputs
-        if isinstance(item, DataInput) and item.md5 is None
+        if isinstance(item, DataInput) and project.data is not None
     }
-    return tuple(sorted(path for path, digest in inputs.items() if project.data.is_edited(path, digest)))
+    return tuple(sorted(path for path, item in inputs.items() if _is_edited(project, path, item)))
+
+
+def _is_edited(project: Project, path: RepoPath, item: DataInput) -> bool:
+    assert project.data is not None, "a work tree has data"
+    digest = item.whole or item.digest
+    if item.md5 is None:
+        return project.data.is_edited(path, digest)
+    known = project.supply(project.store).pointed(digest)
+    try:
+        return known is not None and project.data.is_edited(path, known.digest)
+    except TrustError:
+        return False  # DVC checks data out as links into its cache, where it is told to
 
 
 def refuse_edited(prepared: Prepared) -> None:

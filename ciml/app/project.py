@@ -93,6 +93,10 @@ class DataOnDisk(Protocol):
 class DataSupply(Protocol):
     """Brings the bytes behind manifests, from wherever they can be had."""
 
+    def pointed(self, pointer: Digest) -> Output | None:
+        """What a pointer of DVC's stands for, where its bytes were seen before."""
+        ...
+
     def part(self, manifest: Manifest, inside: str) -> Output | None:
         """What lies at a path below a directory of data; None where nothing does. Needs its listing alone."""
         ...

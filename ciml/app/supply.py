@@ -48,6 +48,14 @@ class Pointers(Protocol):
         """
         ...
 
+    def known(self, pointer: Digest) -> Output | None:
+        """What a pointer stands for, where its bytes were seen before."""
+        ...
+
+    def recognised(self, manifest: Manifest, found: Output) -> Output | None:
+        """What a pointer stands for, where that is known or is what lies in the work tree."""
+        ...
+
     def bring(self, manifest: Manifest, part: str = "") -> Output:
         """What a pointer stands for, or a part, in the clone's own store from now on, verified by its MD5.
 
@@ -101,6 +109,23 @@ class Supply:
             except IntegrityError as error:
                 raise _unreachable(digest) from error
         return self._store.read(digest)
+
+    def pointed(self, pointer: Digest) -> Output | None:
+        """What a pointer of DVC's stands for, where its bytes were seen before; `pointer` is its manifest's digest."""
+        return self._pointers.known(pointer) if self._pointers else None
+
+    def meant(self, manifest: Manifest, found: Output | None) -> Output | None:
+        """What a manifest stands for by SHA-256; None for a pointer of DVC's whose bytes nobody has seen.
+
+        Args:
+            manifest: ciml's own, or DVC's.
+            found: what lies in the work tree, if anything: it may be what a pointer means.
+        """
+        if manifest.md5 is None:
+            return manifest.output
+        if found is None:
+            return self.pointed(manifest.digest)
+        return self._dvc(manifest).recognised(manifest, found)
 
     def part(self, manifest: Manifest, inside: str) -> Output | None:
         """What lies at a path below a directory of data; None where nothing does. Needs its listing alone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ciml.core.dataset import DataDifference, DataState, DataStatus, FileChange, Tally
+from ciml.core.dataset import DataDifference, DataMove, DataState, DataStatus, FileChange, Tally
 
 _SHOWN = 20
 """Files of a difference that are named without `-v`."""
@@ -53,6 +53,17 @@ def status_line(item: DataStatus) -> tuple[str, ...]:
     if item.shared is not None:
         notes.append("pushed" if item.shared else "not pushed")
     return (item.path, files_text(item.files), bytes_text(item.size), "; ".join(notes))
+
+
+def move_text(move: DataMove) -> str:
+    """`data/raw: 12 files (+2), 1.2 MB (+200.0 kB)`."""
+    if move.files_before is None or move.size_before is None:
+        return f"{move.path}: new, {files_text(move.files)}, {bytes_text(move.size)}"
+    if not move.files:
+        return f"{move.path}: gone"
+    files, size = move.files - move.files_before, move.size - move.size_before
+    sign = "+" if size >= 0 else ""
+    return f"{move.path}: {files_text(move.files)} ({files:+,}), {bytes_text(move.size)} ({sign}{bytes_text(size)})"
 
 
 def hints(found: Sequence[DataStatus]) -> Iterator[str]:

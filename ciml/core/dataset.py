@@ -68,6 +68,19 @@ class DataStatus(Value, frozen=True, kw_only=True):
     """Whether the store that others use has its bytes; None where that was not asked."""
 
 
+class DataMove(Value, frozen=True, kw_only=True):
+    """What a commit did to the data of one manifest, as the manifests say."""
+
+    path: RepoPath
+    files: int
+    """As the commit has it; 0 where the manifest is gone."""
+    size: int
+    """Bytes, as the commit has it."""
+    files_before: int | None
+    """None where there was no manifest."""
+    size_before: int | None
+
+
 class DataDifference(Value, frozen=True, kw_only=True):
     """How the data at one path differs between two states of a repository."""
 

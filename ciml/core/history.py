@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
+from ciml.core.dataset import DataMove
 from ciml.core.entries import (
     Adoption,
     Deployment,
@@ -159,6 +160,8 @@ class LogRow(Value, frozen=True, kw_only=True):
 
     commit: Commit
     events: tuple[LogEvent, ...] = ()
+    data: tuple[DataMove, ...] = ()
+    """What it did to data."""
 
 
 def log(commits: Sequence[Commit], states: Iterable[LedgerState], runs: Iterable[RunTrace] = ()) -> tuple[LogRow, ...]:

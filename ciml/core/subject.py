@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from ciml.core.ancestry import Ancestry, Kind, Node
 from ciml.core.errors import UsageError
 from ciml.core.history import History, VersionLine
-from ciml.core.ids import CommitSha, ModelName
+from ciml.core.ids import CommitSha, ModelName, RepoPath
+from ciml.core.manifest import stands_for
 from ciml.core.value import Value
 
 _VERSION = re.compile(r"(?:models:/)?(?P<model>[^/@]+)/(?P<version>[1-9][0-9]*)")
@@ -83,7 +84,9 @@ def find(text: str, whole: Ancestry, commit: Callable[[str], CommitSha | None]) 
 
 
 def _paths(node: Node) -> tuple[object, ...]:
-    return (node.facts.get("path"), node.facts.get("manifest"))
+    """The paths by which a user may mean a node: its own, its manifest, and what that stands for as a whole."""
+    manifest = node.facts.get("manifest")
+    return (node.facts.get("path"), manifest, stands_for(RepoPath(manifest)) if isinstance(manifest, str) else None)
 
 
 def _by_digits(digits: str, nodes: Mapping[str, Node]) -> Recorded | None:

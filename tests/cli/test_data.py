@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
@@ -209,3 +210,100 @@ def test_a_listing_that_cannot_be_had(added: Calls) -> None:
     answer = added("data", "diff", "HEAD")
     assert answer.code == 5
     assert "`ciml data push` where the data is" in answer.err
+
+
+# What is made of data.
+
+
+def test_the_log_has_what_commits_did_to_data(added: Calls) -> None:
+    """Files and bytes, and how many more or less; nothing beside a commit that touched no data."""
+    fill(added, {"data/raw/c.csv": "id,x\n"})
+    added.ok("data", "update")
+    added.repo.commit({"data/raw.manifest.yaml": (added.path / "data/raw.manifest.yaml").read_bytes()}, "more")
+    added.repo.commit({"notes": "1"}, "words")
+    added.repo.commit({"data/raw.manifest.yaml": None}, "none")
+
+    out = added.ok("log").out
+    assert "more\n    data data/raw: 3 files (+1), 23 bytes (+5 bytes)\n" in out
+    assert "data/raw: new, 2 files, 18 bytes" in out
+    assert "none\n    data data/raw: gone\n" in out
+    rows = {row["commit"]["subject"]: row["data"] for row in added.json("log")["commits"]}
+    assert rows["words"] == []
+    assert rows["more"] == [{"path": "data/raw", "files": 3, "size": 23, "files_before": 2, "size_before": 18}]
+
+
+def test_the_lineage_of_data(added: Calls) -> None:
+    """What was made of it: by its path, its manifest, its digest; older versions as well."""
+    added.ok("run")
+    digest = added.json("data", "status")["data"][0]["digest"]
+    fill(added, {"data/raw/c.csv": "id,x\n"})
+    added.ok("data", "update")
+    added.repo.commit({"data/raw.manifest.yaml": (added.path / "data/raw.manifest.yaml").read_bytes()})
+    added.ok("run")
+
+    for subject, versions in {"data/raw": 2, "data/raw.manifest.yaml": 2, digest: 1}.items():
+        nodes = added.json("lineage", subject)["nodes"]
+        assert len([node for node in nodes if node["kind"] == "data"]) == versions, subject
+        assert len([node for node in nodes if node["label"] == "model.txt"]) == versions
+
+
+def test_the_lineage_of_data_of_which_a_part_is_read(added: Calls) -> None:
+    """A stage that reads a part was made from the whole, too."""
+    added.repo.commit({"ciml.yaml": YAML.replace("inputs: [data/raw]", "inputs: [data/raw/a.csv]").replace("*", "a")})
+    added.ok("run")
+    labels = {node["label"] for node in added.json("lineage", "data/raw")["nodes"]}
+    assert {"data/raw/a.csv", "train", "model.txt"} <= labels
+
+
+def test_a_collection_keeps_data(added: Calls) -> None:
+    """What a manifest of the work tree, a branch or a tag names is kept; what none names goes."""
+    added.repo.tag("v1")
+    fill(added, {"data/raw/a.csv": "second", "data/raw/b.csv": "second b"})
+    added.ok("data", "update")
+    added.repo.commit({"data/raw.manifest.yaml": (added.path / "data/raw.manifest.yaml").read_bytes()})
+    fill(added, {"data/raw/a.csv": "not committed"})
+    added.ok("data", "update")
+    fill(added, {"data/raw/a.csv": "lost"})
+    added.ok("data", "update")
+    fill(added, {"data/raw/a.csv": "not committed"})
+    added.ok("data", "update")
+    for _ in range(3):
+        added.ok("store", "gc", "--grace", "0")
+
+    kept = {path.read_bytes() for path in (added.path / ".git/ciml/store/objects").glob("*/*")}
+    assert {b"id,x\n1,2\n", b"second", b"second b", b"not committed"} <= kept
+    assert b"lost" not in kept
+    shutil.rmtree(added.path / "data/raw")
+    added.ok("data", "pull")
+    added.repo.git("checkout", "-q", "v1", "--force")
+    added.ok("data", "pull", "--force")
+    assert (added.path / "data/raw/a.csv").read_text() == "id,x\n1,2\n"
+
+
+# DVC.
+
+
+def test_data_behind_a_pointer_of_dvc_runs(ciml: Calls) -> None:
+    """A stage gets what DVC's cache has; `data pull` puts it in place; an edit is seen; the key is the pointer's."""
+    data = b"id,x\n1,2\n"
+    name = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    cached = ciml.path / ".dvc/cache/files/md5" / name[:2] / name[2:]
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(data)
+    pointer = f"outs:\n- md5: {name}\n  size: 9\n  hash: md5\n  path: raw.csv\n"
+    yaml = YAML.replace("data/raw/*.csv", "raw.csv").replace("data/raw", "raw.csv")
+    ciml.repo.commit({"ciml.yaml": yaml, ".gitignore": "/raw.csv\n/.dvc/cache\n/model.txt\n", "raw.csv.dvc": pointer})
+    before = ciml.json("plan")["stages"][0]["key"]
+    assert ciml.results() == {"train": "ran"}
+    assert ciml.json("plan")["stages"][0]["key"] == before
+    assert (ciml.path / "model.txt").read_bytes() == data
+
+    assert ciml.json("data", "status")["data"][0]["state"] == "not-here"
+    ciml.ok("data", "pull")
+    assert ciml.json("data", "status")["data"][0]["state"] == "up-to-date"
+    assert ciml.json("plan")["dirty"] is False
+    (ciml.path / "raw.csv").write_bytes(b"other")
+    assert ciml.json("data", "status")["data"][0]["state"] == "edited"
+    assert ciml.json("plan")["dirty"] is True
+    assert ciml("run").code == 4
+    assert "dvc add raw.csv" in ciml("data", "update", "raw.csv").err

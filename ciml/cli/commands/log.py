@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
-from ciml.app.log import log
+from ciml.adapters.manifests import parse
+from ciml.app.log import log, with_data
 from ciml.cli.console import Console
+from ciml.cli.datashow import move_text
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import journal, open_place, project_at
@@ -23,7 +25,7 @@ _METRICS = 3
 )
 @click.pass_obj
 def command(invocation: Invocation, revision: str, limit: int) -> int:
-    """Show commits up to REVISION with their model versions, metrics, verdicts and deployments."""
+    """Show commits up to REVISION with their data, model versions, metrics, verdicts and deployments."""
     console = Console(invocation)
     with open_place(invocation) as place:
         registries = Registries(place, project_at(place, invocation, {}).pipeline, invocation.environ)
@@ -34,6 +36,7 @@ def command(invocation: Invocation, revision: str, limit: int) -> int:
             limit=limit,
             revision=revision,
         )
+        rows = with_data(rows, place.repository, parse)
     console.document({"commits": rows})
     for row in rows:
         _show(row, console)
@@ -42,6 +45,8 @@ def command(invocation: Invocation, revision: str, limit: int) -> int:
 
 def _show(row: LogRow, console: Console) -> None:
     console.line(f"{row.commit.sha[:10]}  {one_line(row.commit.subject)}")
+    for move in row.data:
+        console.line(f"    data {move_text(move)}")
     told: list[dict[str, float]] = []
     cells = []
     for event in row.events:

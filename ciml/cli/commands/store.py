@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import click
 
+from ciml.adapters.git.everywhere import all_heads
+from ciml.adapters.manifests import parse
 from ciml.adapters.stores.garbage import Warden
-from ciml.app.keep import roots
+from ciml.app.keep import manifests_of, roots
+from ciml.app.ports import Tree
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
-from ciml.cli.wiring import journal, open_place, project_at
+from ciml.cli.wiring import Place, journal, open_place, project_at
 from ciml.core.errors import ExitCode, UsageError
-from ciml.core.ids import Digest, is_digest
+from ciml.core.ids import Digest, RepoPath, is_digest
+from ciml.core.ledger import LedgerState
+from ciml.core.manifest import Manifest, stands_for
 
 _DAY_S = 24 * 3600
 
@@ -71,7 +78,8 @@ def gc(invocation: Invocation, dry_run: bool, grace: float) -> int:
     with open_place(invocation) as place:
         project = project_at(place, invocation, {})
         registries = Registries(place, project.pipeline, invocation.environ)
-        keep = roots(registries.states(), journal(place).runs())
+        states = registries.states()
+        keep = roots(states, journal(place).runs(), _manifests(place, states))
         found = Warden(place.store.root).collect(keep, grace_s=grace, dry_run=dry_run)
     console.document(found)
     done = "Would remove" if dry_run else "Removed"
@@ -79,6 +87,19 @@ def gc(invocation: Invocation, dry_run: bool, grace: float) -> int:
     if found.marked:
         console.line(f"Set aside for the next round: {found.marked:,}.")
     return ExitCode.OK
+
+
+def _manifests(place: Place, states: Sequence[LedgerState]) -> Iterator[Manifest]:
+    """The manifests of the work tree, of all branches and tags, and of the commits of registered versions."""
+    repository = place.repository
+    commits = {entry.commit for state in states for entry in state.versions.values()}
+    known = [commit for commit in {*all_heads(repository), *filter(None, commits)} if repository.holds(commit)]
+    trees: list[Tree] = [repository.commit_tree(commit) for commit in sorted(known)]
+    if place.root is not None:
+        tree = repository.work_tree()
+        tree.admit(path for path in tree.untracked(RepoPath("")) if stands_for(path))
+        trees.append(tree)
+    return manifests_of(trees, parse)
 
 
 @command.command("disown")
