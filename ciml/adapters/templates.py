@@ -24,8 +24,8 @@ class Written(Value, frozen=True, kw_only=True):
 
 
 def names() -> tuple[str, ...]:
-    """The templates there are, sorted."""
-    return tuple(sorted(place.name for place in _root().iterdir() if place.is_dir()))
+    """The projects there are to start from, sorted; other folders hold files to copy by hand."""
+    return tuple(sorted(place.parent.name for place in _root().glob("*/ciml.yaml")))
 
 
 def write(name: str, target: Path) -> Written:

@@ -32,6 +32,10 @@ Path = Annotated[str, Meta(min_length=1)]
 Positive = Annotated[int, Meta(ge=1, title="a whole number from 1")]
 
 
+ACTION = r"^[\w.-]+/[\w./-]+@[0-9a-f]{40}$"
+"""An Action that is pinned by its commit."""
+
+
 class Keys(Value, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
     """A mapping of `ciml.yaml`; its keys are the fields' names in kebab-case."""
 
@@ -241,6 +245,7 @@ class RowsKeys(Keys, frozen=True, kw_only=True):
 
     min: Annotated[int | UnsetType, _about("At least.")] = UNSET
     max: Annotated[int | UnsetType, _about("At most.")] = UNSET
+    change: Annotated[Share | UnsetType, _about("How far from the number that the champion was trained on.")] = UNSET
 
 
 class ColumnKeys(Keys, frozen=True, kw_only=True):
@@ -254,7 +259,7 @@ class ColumnKeys(Keys, frozen=True, kw_only=True):
 
 
 class DriftKeys(Keys, frozen=True, kw_only=True):
-    """How far the data may have moved since the last version."""
+    """How far the data may have moved from what the champion was trained on."""
 
     max_psi: Annotated[
         Annotated[float, Meta(ge=0)] | UnsetType, _about("Population stability index, of any numeric column.")
@@ -266,7 +271,7 @@ class DataKeys(Keys, frozen=True, kw_only=True):
 
     rows: Annotated[RowsKeys | UnsetType, _about("Their number.")] = UNSET
     columns: Annotated[dict[str, ColumnKeys], _about("By name.")] = {}
-    drift: Annotated[DriftKeys | UnsetType, _about("Against the manifest before.")] = UNSET
+    drift: Annotated[DriftKeys | UnsetType, _about("Against the data that the champion was trained on.")] = UNSET
 
 
 class TrustKeys(Keys, frozen=True, kw_only=True):
@@ -299,7 +304,7 @@ class Document(Keys, frozen=True, kw_only=True):
     ] = UNSET
     on_rejection: Annotated[Literal["fail", "pass"], _about("The CI run's colour after a rejected push.")] = "fail"
     action: Annotated[
-        Annotated[str, Meta(pattern=r"^[\w.-]+/[\w./-]+@[0-9a-f]{40}$", title="OWNER/REPOSITORY@ and 40 hex digits")]
+        Annotated[str, Meta(pattern=ACTION, title="OWNER/REPOSITORY@ and 40 hex digits")]
         | UnsetType,
         _about("The Action that `ciml workflow` pins."),
     ] = UNSET
@@ -309,7 +314,6 @@ class Document(Keys, frozen=True, kw_only=True):
 
 
 NOT_ACTED_ON: dict[str, frozenset[str]] = {
-    "Document": frozenset({"data"}),
     "DefaultsKeys": frozenset({"sagemaker"}),
 }
 """Type -> its keys that are read and checked, and that nothing follows from in this version."""

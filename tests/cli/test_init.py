@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ciml.adapters import templates
+from ciml.cli.main import main
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -58,3 +61,15 @@ def test_an_unknown_template(tmp_path: Path) -> None:
     assert done.returncode == 2
     for name in templates.names():
         assert name in done.stderr
+
+
+def test_with_an_action_there_is_a_workflow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """ciml.yaml names Action and packages, the workflow follows from it, and is what `workflow --check` wants."""
+    action = "acme/ciml@0123456789abcdef0123456789abcdef01234567"
+    assert main(["-C", str(tmp_path), "init", "--action", action]) == 0
+    assert f"action: {action}" in (tmp_path / "ciml.yaml").read_text()
+    assert f"uses: {action}" in (tmp_path / ".github/workflows/ciml.yml").read_text()
+    assert main(["-C", str(tmp_path), "validate"]) == 0
+    assert main(["-C", str(tmp_path), "workflow", "--check"]) == 0
+    assert main(["-C", str(tmp_path), "workflow", "--action", "acme/ciml@v1"]) == 2
+    assert "is no Action by its commit" in capsys.readouterr().err

@@ -15,14 +15,17 @@ from ciml.cli.invocation import Invocation
 @click.option(
     "--template", "name", metavar="NAME", default="sklearn", show_default=True, help="Which project to write."
 )
+@click.option("--action", metavar="OWNER/REPO@SHA", help="Write a GitHub workflow as well, which uses this Action.")
 @click.pass_obj
-def command(invocation: Invocation, name: str) -> int:
+def command(invocation: Invocation, name: str, action: str | None) -> int:
     """Write ciml.yaml and a small working project here; no file of yours is replaced.
 
-    Where there is no Git repository yet, one is made.
+    Where there is no Git repository yet, one is made. The workflow is written where the Action is known: by
+    --action, or since ciml was installed from a commit on GitHub.
     """
     from ciml.adapters import templates
     from ciml.adapters.git.command import Git
+    from ciml.adapters.tools import installed_from
 
     target = Path(invocation.directory)
     console = Console(invocation)
@@ -38,6 +41,8 @@ def command(invocation: Invocation, name: str) -> int:
         console.line(f"extended  {path}")
     if new:
         console.line("made      a Git repository")
+    if known := action or installed_from():
+        _add_workflow(target, invocation, known, console)
     console.line()
     console.line("Next:")
     if not target.samefile(os.getcwd()):
@@ -46,3 +51,20 @@ def command(invocation: Invocation, name: str) -> int:
     console.line("  git add --all && git commit -m 'A first model'")
     console.line("  ciml run")
     return 0
+
+
+def _add_workflow(target: Path, invocation: Invocation, action: str, console: Console) -> None:
+    """Name the Action and the stages' packages in ciml.yaml, and write the workflow that follows from it."""
+    from ciml.cli.commands.workflow import stale_workflows, write
+    from ciml.cli.wiring import open_place
+
+    lines = (
+        f"action: {action}  # what `ciml workflow` pins",
+        'environment: {python: "3.11", requirements: requirements.txt}  # made for stages, everywhere alike',
+    )
+    file = target / "ciml.yaml"
+    text = file.read_text()
+    if "\nenvironment:" not in text:
+        file.write_text(text.replace("version: 1\n", "\n".join(("version: 1", *lines, "")), 1))
+    with open_place(invocation) as place:
+        write(str(target), stale_workflows(place, invocation, action), console)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 
 import click
 
@@ -13,7 +14,8 @@ from ciml.app.plan import project_graph
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.wiring import Place, open_place, project_at
-from ciml.core.errors import ConfigurationError, ExitCode, RepositoryError, ServiceError
+from ciml.core.document import ACTION
+from ciml.core.errors import ConfigurationError, ExitCode, RepositoryError, ServiceError, UsageError
 from ciml.core.pipeline import Pipeline
 from ciml.core.workflow.generate import workflow
 from ciml.core.workflow.report import report_workflow
@@ -35,24 +37,35 @@ def command(invocation: Invocation, check: bool, action: str | None) -> int:
     with open_place(invocation) as place:
         if place.root is None:
             raise RepositoryError("this repository is bare: there is no work tree to write to", hint="git clone it")
-        project = project_at(place, invocation, {})
-        pipeline = project.pipeline
-        settings = Settings(action=action or _action(pipeline), default_branch=_default_branch(place))
-        wanted = {
-            f"{FOLDER}/ciml.yml": workflow(project_graph(project, project.tree, pipeline), settings),
-            f"{FOLDER}/ciml-report.yml": report_workflow(settings) if pipeline.triggers.pull_requests else None,
-        }
-        stale = {path: made for path, made in wanted.items() if _present(place.root, path) != made}
+        stale = stale_workflows(place, invocation, action)
         console.document({"stale": sorted(stale), "written": [] if check else sorted(stale)})
         if not stale:
             console.line("The workflow is as it should be.")
             return ExitCode.OK
         if not check:
-            _write(place.root, stale, console)
+            write(place.root, stale, console)
             return ExitCode.OK
         for path, made in stale.items():
             _show(path, _present(place.root, path) or "", made or "", console)
     raise ConfigurationError(f"{', '.join(sorted(stale))}: not what ciml.yaml asks for", hint="ciml workflow")
+
+
+def stale_workflows(place: Place, invocation: Invocation, action: str | None) -> dict[str, str | None]:
+    """Path -> text of each workflow that is not what ciml.yaml asks for; None: there should be none.
+
+    Raises:
+        ConfigurationError: a CI job would lack the stages' packages, or no Action is known.
+    """
+    if action is not None and not re.match(ACTION, action):
+        raise UsageError(f"{action!r} is no Action by its commit", hint="--action OWNER/REPOSITORY@<40 hex digits>")
+    project = project_at(place, invocation, {})
+    pipeline = project.pipeline
+    settings = Settings(action=action or _action(pipeline), default_branch=_default_branch(place))
+    wanted = {
+        f"{FOLDER}/ciml.yml": workflow(project_graph(project, project.tree, pipeline), settings),
+        f"{FOLDER}/ciml-report.yml": report_workflow(settings) if pipeline.triggers.pull_requests else None,
+    }
+    return {path: made for path, made in wanted.items() if _present(place.root or "", path) != made}
 
 
 def _action(pipeline: Pipeline) -> str:
@@ -88,7 +101,8 @@ def _present(root: str, path: str) -> str | None:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
 
 
-def _write(root: str, stale: dict[str, str | None], console: Console) -> None:
+def write(root: str, stale: dict[str, str | None], console: Console) -> None:
+    """Put the workflows into the work tree, each whole or not at all."""
     for path, made in stale.items():
         target = f"{root}/{path}"
         try:
@@ -101,7 +115,7 @@ def _write(root: str, stale: dict[str, str | None], console: Console) -> None:
                 os.replace(f"{target}.new", target)
         except OSError as error:
             raise files.outside(error, f"write {path}") from error
-        console.line(f"{'removed' if made is None else 'wrote'}  {path}")
+        console.line(f"{'removed' if made is None else 'wrote':<9} {path}")
 
 
 def _show(path: str, before: str, after: str, console: Console) -> None:
