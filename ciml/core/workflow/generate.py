@@ -278,7 +278,12 @@ class _Workflow:
             "runs-on": RUNNER,
             "timeout-minutes": SETUP_MINUTES,
             "environment": self._steps.environment(),
-            "permissions": self._steps.permissions(contents="write", deployments="says what became of it"),
+            "permissions": self._steps.permissions(
+                contents="write",
+                checks="check run of the release",
+                deployments="says what became of it",
+                statuses="status of the commit",
+            ),
             "steps": [
                 *self._steps.begin(),
                 self._steps.download("settled", "receipt-*"),
