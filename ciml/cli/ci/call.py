@@ -28,6 +28,7 @@ from ciml.core.event import Event, Kind, Rights, notices, rights
 from ciml.core.ids import CommitSha
 from ciml.core.pipeline import Pipeline
 from ciml.core.policy import with_base_policy
+from ciml.core.redaction import Redactor
 from ciml.core.value import Value
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ TOKEN = "CIML_TOKEN"
 """Variable with the job's token: for the forge's API, and for Git where it asks the forge."""
 
 _SERVER = "https://github.com"
+_API = "https://api.github.com"
+_SECRETS = (TOKEN, "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "CIML_ALERT_URLS", "AWS_SECRET_ACCESS_KEY")
+"""Of a job, besides what stages declare."""
 
 
 class Asked(Value, frozen=True, kw_only=True):
@@ -187,9 +191,21 @@ class Call:
         return GitHub(
             self.event.repository,
             token,
-            url=environ.get("GITHUB_API_URL") or "https://api.github.com",
+            url=environ.get("GITHUB_API_URL") or _API,
+            server=environ.get("GITHUB_SERVER_URL") or _SERVER,
             comment=environ.get("CIML_COMMENT", "true") != "false",
+            mask=self.mask,
         )
+
+    def mask(self, text: str) -> str:
+        """The text without the values of secrets, those of stages and those of this job."""
+        return self._redactor.mask(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
+
+    @cached_property
+    def _redactor(self) -> Redactor:
+        environ = self.invocation.environ
+        stages = (name for stage in self.project.pipeline.stages.values() for name in stage.secrets)
+        return Redactor({name: environ[name] for name in (*_SECRETS, *stages) if environ.get(name)})
 
     @cached_property
     def subject(self) -> str:

@@ -199,11 +199,13 @@ def environments(lines: Sequence[DeploymentLine]) -> str:
 def publish(call: Call, report: Report, outputs: Mapping[str, str]) -> None:
     """Put a report where people look; what cannot be told costs a warning and nothing else."""
     from ciml.core import markdown
+    from ciml.core.report import masked
 
+    report = masked(report, call.mask)
     Runner(call.invocation.environ).summary(markdown.summary(report, limit=SUMMARY_LIMIT))
     path = call.handed.write("", "report", report) if call.handed is not None else ""
     publish_outputs(call, {**outputs, "report": path})
-    if not call.rights.reports or call.forge is None or call.invocation.environ.get("CIML_COMMENT") == "false":
+    if not call.rights.reports or call.forge is None:
         return
     try:
         notices = call.forge.publish(report)
