@@ -97,6 +97,8 @@ class Hub:
         """Jobs at once."""
         self.before_step: Callable[[Job, StepRun], bool] | None = None
         """Called before a step that is to run; True where the step is done already."""
+        self.grace = (7.5, 2.5)
+        """Seconds that a step has when it is cancelled, by SIGINT and by SIGTERM."""
         self.cancel_when = ""
         """A run is cancelled when a step prints this."""
         self.runs: list[Run] = []

@@ -24,9 +24,6 @@ _SHELLS = {
 _OF_THE_NETWORK = ("PIP_", "UV_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http", "https", "no_proxy")
 """Variables of the tests by which a machine reaches the packages; a hosted machine needs none."""
 
-GRACE = (7.5, 2.5)
-"""Seconds between SIGINT and SIGTERM, and between that and SIGKILL, when a run is cancelled."""
-
 
 class Ended(NamedTuple):
     """How a process ended; `why` is empty where it ended by itself."""
@@ -94,7 +91,8 @@ class Machine:
         environ: Mapping[str, str],
         seconds: float,
         cancelled: threading.Event,
-        watch: str = "",
+        watch: str,
+        grace: tuple[float, float],
     ) -> Ended:
         """How a script ended.
 
@@ -105,7 +103,8 @@ class Machine:
             environ: its variables.
             seconds: that it may take.
             cancelled: set where the run is cancelled.
-            watch: the run is cancelled when the output has this.
+            watch: the run is cancelled when the output has this; "" for nothing.
+            grace: seconds from SIGINT to SIGTERM, and from there to SIGKILL.
         """
         path = self.file("script", text if text.endswith("\n") else f"{text}\n")
         command = [part.replace("{0}", str(path)) for part in _SHELLS.get(shell) or shell.split()]
@@ -121,6 +120,8 @@ class Machine:
                 start_new_session=True,
             )
             why = _waited(process, time.monotonic() + seconds, cancelled, output, watch)
+            if why:
+                _end(process, grace)
         return Ended(process.returncode, output.read_bytes(), why)
 
     def sweep(self) -> None:
@@ -138,13 +139,12 @@ class Machine:
 def _waited(
     process: subprocess.Popen[bytes], deadline: float, cancelled: threading.Event, output: Path, watch: str
 ) -> str:
-    """Why the process was ended, "" where it ended by itself."""
+    """Why the process is to be ended, "" where it ended by itself."""
     pause = 0.005
     while process.poll() is None:
         if watch and watch.encode() in output.read_bytes():
             cancelled.set()
         if cancelled.is_set() or time.monotonic() > deadline:
-            _end(process)
             return "cancelled" if cancelled.is_set() else "timed out"
         try:
             process.wait(pause)
@@ -153,12 +153,12 @@ def _waited(
     return ""
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], grace: tuple[float, float]) -> None:
     """The first process is asked, twice; then all of them are ended."""
-    for sign, grace in zip((signal.SIGINT, signal.SIGTERM), GRACE, strict=True):
+    for sign, seconds in zip((signal.SIGINT, signal.SIGTERM), grace, strict=True):
         process.send_signal(sign)
         try:
-            process.wait(grace)
+            process.wait(seconds)
             break
         except subprocess.TimeoutExpired:
             continue

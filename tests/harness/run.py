@@ -215,8 +215,8 @@ class Run:
         lines = [f"{self.path} for {self.happening.name}: {self.conclusion}", *self.errors]
         for name, result in self.results.items():
             lines.append(f"── {name}: {result}")
-            for job in (job for job in self.jobs if job.place.id == name):
-                lines += [f"   {note}" for note in job.notes]
+            for job in self.graph.done[name].jobs if self.graph else ():
+                lines += [f"   {job.name}", *(f"   {note}" for note in job.notes)]
                 for step in job.steps:
                     lines.append(f"   · {step.name or step.id}: {step.outcome}, {step.seconds:.1f} s")
                     lines += [f"     | {line}" for line in step.log.strip().splitlines()[-60:]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -81,14 +82,17 @@ def _script(spec: JSON, scope: Scope, made: StepRun, env: dict[str, str], second
     if not folder.is_dir():
         raise StepError(f"An error occurred trying to start process 'bash' with working directory '{folder}'")
     made.environ = job.environ(env, files, {**scope.contexts(env)["github"], "action": made.id})
+    over = job.run.cancelled.is_set()
     ended = job.machine.script(
         text(scope.resolve(spec["run"], env)),
         shell,
         folder=folder,
         environ=made.environ,
         seconds=max(seconds, 0.0),
-        cancelled=job.run.cancelled,
-        watch=job.run.hub.cancel_when,
+        # What still runs after a cancellation is left to end.
+        cancelled=threading.Event() if over else job.run.cancelled,
+        watch="" if over else job.run.hub.cancel_when,
+        grace=job.run.hub.grace,
     )
     _listen(job, made, ended.output)
     _take(job, made, files)
