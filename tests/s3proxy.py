@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import http.client
+import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.s3server import Service
@@ -45,7 +48,7 @@ class Rule:
     """How often; -1 for ever."""
     after: int = 0
     """Requests that are let through before."""
-    then: Callable[[], None] = lambda: None
+    then: Callable[[], object] = lambda: None
     """Called before the request is seen to."""
 
 
@@ -58,6 +61,9 @@ class Proxy:
     """Host and port of the service."""
     owner: str = ""
     """Of all buckets; who expects another one is refused."""
+    ahead_s: int = 0
+    """How much later it is by the clock of the answers."""
+    acts: dict[int, Callable[[], object]] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     seen: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of every request."""
@@ -66,9 +72,13 @@ class Proxy:
     def fail(self, method: str, part: str, act: str, *, times: int = 1, after: int = 0) -> None:
         self.rules.append(Rule(method, part, act, times, after))
 
-    def call(self, method: str, part: str, then: Callable[[], None], *, after: int = 0) -> None:
+    def call(self, method: str, part: str, then: Callable[[], object], *, after: int = 0) -> None:
         """Do something before a request goes on."""
         self.rules.append(Rule(method, part, "pass", 1, after, then))
+
+    def before(self, number: int, act: Callable[[], object]) -> None:
+        """Do something before the Nth request from now on goes on."""
+        self.acts = {len(self.seen) + number: act}
 
     def count(self, method: str, part: str = "") -> int:
         return sum(1 for verb, path in self.seen if verb == method and part in path)
@@ -77,6 +87,10 @@ class Proxy:
         """The rule for a request, used up by one."""
         with self.lock:
             self.seen.append((method, path))
+            act = self.acts.pop(len(self.seen), None)
+        if act is not None:
+            act()
+        with self.lock:
             for rule in self.rules:
                 if rule.times and method == rule.method and rule.part in path:
                     if rule.after:
@@ -142,6 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
         if act == "lose":
             self.hang_up()
             return
+        # moto says of every upload that it began in 2010.
+        data = re.sub(rb"(?<=<Initiated>)[^<]*", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}".encode(), data)
         if act == "200":
             data = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>later</Message></Error>"
         if act == "short":
@@ -162,6 +178,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.hang_up()
         elif self.command != "HEAD":
             self.wfile.write(data)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) + self.state.ahead_s)
 
     def refuse(self, status: int, code: str) -> None:
         text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>as it was told</Message></Error>".encode()

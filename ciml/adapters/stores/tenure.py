@@ -141,7 +141,7 @@ class Tenure:
         while wanted & self._condemned():
             if _now() > end:
                 raise ServiceError(f"a collection of garbage in {self._bucket.uri} takes too long; run it again")
-            time.sleep(0.5)
+            time.sleep(0.2)
 
     def close(self) -> None:
         """End the lease. One that names something is left to expire: a collection at work may have read it."""

@@ -65,6 +65,11 @@ class Clones:
         found = self.service.names(self.bucket, f"ciml/{prefix}")
         return [name.removeprefix("ciml/") for name in found]
 
+    def empty(self) -> None:
+        """Let nothing be left in the bucket."""
+        names = [{"Key": name} for name in self.service.names(self.bucket)]
+        self.service.client().delete_objects(Bucket=self.bucket, Delete={"Objects": names})
+
     def overwrite(self, name: str, data: bytes) -> None:
         """Let something else lie there."""
         self.service.client().put_object(Bucket=self.bucket, Key=f"ciml/{name}", Body=data)
