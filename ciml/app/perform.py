@@ -81,6 +81,11 @@ class Means(Value, frozen=True, kw_only=True):
     """A champion that cannot be read here leaves a model not judged, and is no failure."""
 
 
+def unmade(prepared: Prepared) -> Performance:
+    """What came of a run that was stopped before its first stage."""
+    return Performance(prepared=prepared, decisions={}, outcome=Outcome(results={}, states={}), judged=(), seconds=0.0)
+
+
 def perform(
     project: Project,
     prepared: Prepared,

@@ -26,6 +26,7 @@ from ciml.core.verdict import Status
 
 if TYPE_CHECKING:
     from ciml.core.alert import Alert
+    from ciml.core.datachecks import DataVerdict
 
 
 class Aftermath:
@@ -92,6 +93,17 @@ class Aftermath:
 
     def _tell(self, made: Performance, run: RunTrace) -> None:
         tell(lambda: self._alerts(made, run), self._place, self._environ, self._console)
+
+    def tell_of_data(self, data: Iterable[DataVerdict], run: RunTrace) -> None:
+        """Send alerts for data that was not let through."""
+        tell(lambda: self._of_data(data, run), self._place, self._environ, self._console)
+
+    def _of_data(self, data: Iterable[DataVerdict], run: RunTrace) -> Iterator[Alert]:
+        from ciml.core import alert
+
+        for item in data:
+            if "rejected" in self._project.pipeline.alerts and not item.lets_through:
+                yield alert.data_rejected(item.path, item.reason, item.findings, run, data=item.digest)
 
     def _alerts(self, made: Performance, run: RunTrace) -> Iterator[Alert]:
         from ciml.core import alert

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from ciml import __version__
 from ciml.adapters.executors.local import LocalExecutor
@@ -16,6 +17,7 @@ from ciml.app.ports import Executor
 from ciml.app.project import Project
 from ciml.cli.commands.plan import changes_document
 from ciml.cli.console import Console, Live
+from ciml.cli.datachecking import data_document, show_data, show_findings
 from ciml.cli.invocation import Invocation
 from ciml.cli.progress import Progress
 from ciml.cli.registry import Registries
@@ -30,6 +32,9 @@ from ciml.core.lineage import ChampionLine, CheckLine, ModelTrace, RunTrace, run
 from ciml.core.pipeline import Pipeline
 from ciml.core.plan import Decision
 from ciml.core.results import Cancelled, Failed, Ran, Restored, Skipped, StageResult
+
+if TYPE_CHECKING:
+    from ciml.core.datachecks import DataVerdict
 
 
 class Running:
@@ -198,7 +203,14 @@ def check_lines(judged: Judged) -> tuple[CheckLine, ...]:
 # What is shown.
 
 
-def show(head: CommitSha | None, made: Performance, versions: Mapping[str, int], console: Console) -> None:
+def show(
+    head: CommitSha | None,
+    made: Performance,
+    versions: Mapping[str, int],
+    console: Console,
+    *,
+    data: Sequence[DataVerdict] = (),
+) -> None:
     """Print what came of a run.
 
     Args:
@@ -206,14 +218,17 @@ def show(head: CommitSha | None, made: Performance, versions: Mapping[str, int],
         made: the run.
         versions: model -> registered version of its recipe, where there is one.
         console: where to.
+        data: what the checks on data said before.
     """
-    console.document(document(head, made, versions))
+    checked = {"data": data_document(data)} if data else {}
+    console.document(document(head, made, versions) | checked)
+    show_data(data, console)
     counts: dict[str, int] = {}
     for result in made.results.values():
         counts[_word(result)] = counts.get(_word(result), 0) + 1
     idle = counts.keys() <= {"up to date", "left out"}
-    shown = ", ".join(f"{count} {word}" for word, count in counts.items())
-    console.line(f"Nothing to do: {shown}." if idle else f"{shown} in {made.seconds:.1f} s.")
+    shown = ", ".join(f"{count} {word}" for word, count in counts.items()) or "no stage was run"
+    console.line(f"Nothing to do: {shown}." if idle and counts else f"{shown} in {made.seconds:.1f} s.")
     for judged in made.judged:
         show_verdict(judged, console)
 
@@ -225,23 +240,11 @@ def show_verdict(judged: Judged, console: Console) -> None:
     console.line()
     console.line(f"{verdict.model}: {verdict.status} – {verdict.reason}{again}")
     if verdict.findings:
-        _show_findings(judged, console)
+        show_findings(verdict.findings, console)
     for note in verdict.notes:
         console.line(f"note: {note}")
     if verdict.hint:
         console.line(f"hint: {verdict.hint}")
-
-
-def _show_findings(judged: Judged, console: Console) -> None:
-    """A line a check, with what stands behind it on a line of its own."""
-    found = verdicts.rows(judged.verdict)
-    width = max(len(row.check) for row in found)
-    sides = max(len(row.left) for row in found)
-    for row in found:
-        against = f"  against {row.right}" if row.right != "–" else ""
-        console.columns([(row.mark, f"{row.check:{width}}", f"{row.left:>{sides}}{against}")])
-        for clause in filter(None, row.detail.split("; ")):
-            console.line(f"      {clause}")
 
 
 def document(head: CommitSha | None, made: Performance, versions: Mapping[str, int]) -> dict[str, object]:
@@ -267,7 +270,7 @@ def model_document(judged: Judged, version: int | None) -> dict[str, object]:
         "champion": {"version": int(champion.version), "metrics": champion.metrics} if champion else None,
         "verdict": verdict.status,
         "reason": verdict.reason,
-        "checks": verdicts.checks(verdict),
+        "checks": verdicts.checks(verdict.findings),
         "recipe": judged.recipe,
         "version": version,
     }

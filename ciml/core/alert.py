@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 
 from ciml.core.history import DeploymentLine
-from ciml.core.ids import Digest
+from ciml.core.ids import Digest, RepoPath
 from ciml.core.key import digest
 from ciml.core.lineage import CheckLine, ModelTrace, RunTrace, StageTrace, one_line, shown
 from ciml.core.url import bare, without_secrets
 from ciml.core.value import Value
+from ciml.core.verdict import Finding
 
 LONGEST = 200
 """Characters of one free text."""
@@ -70,6 +72,29 @@ def rejected(model: ModelTrace, run: RunTrace, *, verdict: Digest) -> Alert:
         key=digest("ciml/alert/1", Occasion.REJECTED, verdict),
         title=f"{plain(model.name)} was rejected{_at(run)}",
         body="\n".join((*lines, *_where(run))),
+    )
+
+
+def data_rejected(path: RepoPath, reason: str, findings: Sequence[Finding], run: RunTrace, *, data: Digest) -> Alert:
+    """Data was not let through, so no stage ran.
+
+    Args:
+        path: of the data.
+        reason: one sentence.
+        findings: all checks.
+        run: where.
+        data: its digest: the same data is told of once, as long as the same checks fail.
+    """
+    failed = [finding for finding in findings if not finding.passed]
+    lines = [
+        _check(CheckLine(check=item.check, passed=False, left=item.left, right=item.right, detail=item.detail))
+        for item in failed
+    ]
+    return Alert(
+        occasion=Occasion.REJECTED,
+        key=digest("ciml/alert/1", "data", bare(run.repository), path, data, [item.check for item in failed]),
+        title=f"the data {plain(path)} was rejected{_at(run)}",
+        body="\n".join((*(lines or [plain(reason)]), *_where(run))),
     )
 
 

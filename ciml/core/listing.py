@@ -191,6 +191,11 @@ def parts(root: Digest, fetch: Fetch) -> Iterator[Digest]:
             pending += [part.digest for part in top.parts()]
 
 
+def leaves(root: Digest, fetch: Fetch) -> Iterator[Part]:
+    """The leaves of a listing, in order; each is the listing of its own files by itself."""
+    return _leaves(root, fetch)
+
+
 def sublisting(root: Digest, inside: bytes, fetch: Fetch) -> Iterator[Entry]:
     """The entries below the folder `inside`, as that folder's own listing names them.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import UNSET
 
 from ciml.core.dag import cycle, reverse
+from ciml.core.datarules import data_rules
 from ciml.core.declarations import declarations
 from ciml.core.document import Document, ReleaseKeys, not_acted_on
 from ciml.core.errors import ConfigurationError
@@ -302,6 +303,7 @@ def _pipeline(
         signers=_inside(document.trust.signers, found, ("trust", "signers")),
         release=_release(document),
         triggers=triggers(document),
+        data=data_rules(document, found),
         action=None if document.action is UNSET else document.action,
         parameters=parameters(document),
         alerts=("rejected", "failed", "deploy-failed") if document.alerts is UNSET else tuple(document.alerts),

@@ -219,6 +219,37 @@ class Triggers(Value, frozen=True, kw_only=True):
     """S3 prefixes whose arrivals start a run."""
 
 
+class ColumnRule(Value, frozen=True, kw_only=True):
+    """What a column of data must hold."""
+
+    name: str
+    type: Literal["int", "float", "string", "bool"] | None = None
+    least: float | None = None
+    greatest: float | None = None
+    allowed: tuple[Scalar, ...] | None = None
+    """The only values."""
+    nulls: float | None = None
+    """The greatest share of rows without a value."""
+
+
+class DataRules(Value, frozen=True, kw_only=True):
+    """What the data at a path must be before any stage runs."""
+
+    path: RepoPath
+    min_rows: int | None = None
+    max_rows: int | None = None
+    rows_change: float | None = None
+    """How far their number may be from that of the champion's data, as a share of it."""
+    columns: tuple[ColumnRule, ...] = ()
+    max_psi: float | None = None
+    """Of any numeric column, against the champion's data."""
+
+    @property
+    def compare(self) -> bool:
+        """Whether they read the champion's data."""
+        return self.rows_change is not None or self.max_psi is not None
+
+
 class Parameter(Value, frozen=True, kw_only=True):
     """A declared parameter, as a form asks for it."""
 
@@ -262,6 +293,8 @@ class Pipeline(Value, frozen=True, kw_only=True):
     signers: RepoPath | None = None
     release: Release = Release()
     triggers: Triggers = Triggers()
+    data: tuple[DataRules, ...] = ()
+    """What is asked of data before any stage runs."""
     action: str | None = None
     """The Action that a generated workflow pins: `owner/repository@` and 40 hex digits."""
     parameters: tuple[Parameter, ...] = ()

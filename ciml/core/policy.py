@@ -18,6 +18,7 @@ _OF_PIPELINE = {
     "signers": "trust.signers",
     "release": "triggers",
     "triggers": "triggers",
+    "data": "data",
     "alerts": "alerts",
     "on_rejection": "on-rejection",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from ciml.core.ids import ModelName
@@ -87,8 +88,8 @@ class Row(Value, frozen=True, kw_only=True):
     detail: str
 
 
-def rows(verdict: Verdict) -> tuple[Row, ...]:
-    """The table of findings, a row per check in the gate's order, for the console and for reports."""
+def rows(findings: Iterable[Finding]) -> tuple[Row, ...]:
+    """The table of findings, a row per check in the order given, for the console and for reports."""
     return tuple(
         Row(
             mark="pass" if finding.passed else "fail",
@@ -97,11 +98,11 @@ def rows(verdict: Verdict) -> tuple[Row, ...]:
             right=shown(finding.right, beside=finding.left),
             detail=finding.detail,
         )
-        for finding in verdict.findings
+        for finding in findings
     )
 
 
-def checks(verdict: Verdict) -> list[dict[str, Shown]]:
+def checks(findings: Iterable[Finding]) -> list[dict[str, Shown]]:
     """The findings as `ciml --json run` prints them."""
     return [
         {
@@ -111,7 +112,7 @@ def checks(verdict: Verdict) -> list[dict[str, Shown]]:
             "right": finding.right,
             "detail": finding.detail,
         }
-        for finding in verdict.findings
+        for finding in findings
     ]
 
 

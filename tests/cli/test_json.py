@@ -21,6 +21,8 @@ stages:
           outputs: [model.txt], metrics: [metrics.json]}
 models:
   m: {path: model.txt, gate: [accuracy >= 0.5]}
+data:
+  table.csv: {rows: {min: 1}}
 """
 
 
@@ -49,7 +51,12 @@ class Project:
 
     def __init__(self, place: Path) -> None:
         self._place = place
-        files = {"ciml.yaml": CIML_YAML, "recipe.txt": "flour", "numbers.json": '{"accuracy": 0.9}'}
+        files = {
+            "ciml.yaml": CIML_YAML,
+            "recipe.txt": "flour",
+            "numbers.json": '{"accuracy": 0.9}',
+            "table.csv": "x\n1\n",
+        }
         for name, text in files.items():
             (place / name).write_text(text)
         who = [setting for key in ("name", "email") for setting in ("-c", f"user.{key}=ada")]

@@ -509,11 +509,11 @@ def test_checks_are_described_as_a_person_would_write_them() -> None:
 def test_the_table_and_the_json_hold_every_finding() -> None:
     """Rows are text for people, JSON has the contract's fields, and a stored verdict reads back equal."""
     verdict = judge(model("auc > champion.auc", "f1 > 0"), candidate({"auc": 0.80000001}), champion({"auc": 0.8}), {})
-    assert rows(verdict) == (
+    assert rows(verdict.findings) == (
         Row(mark="pass", check="auc > champion.auc", left="0.80000001", right="0.8", detail=""),
         Row(mark="fail", check="f1 > 0", left="–", right="0", detail="no stage writes a metric f1"),
     )
-    assert as_json(verdict)[0] == {
+    assert as_json(verdict.findings)[0] == {
         "check": "auc > champion.auc",
         "passed": True,
         "left": 0.80000001,
@@ -566,7 +566,7 @@ def test_the_gate_is_total(gate: list[Check], values: dict[str, float], rival: R
     assert len(verdict.findings) == len(gate)
     assert (verdict.status is Status.REJECTED) is not all(finding.passed for finding in verdict.findings)
     assert all(finding.passed or finding.detail or finding.left is not None for finding in verdict.findings)
-    json.dumps(as_json(verdict), allow_nan=False)
+    json.dumps(as_json(verdict.findings), allow_nan=False)
 
 
 @given(CHECKS, st.sampled_from([math.nan, math.inf, -math.inf]), RIVALS)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import click
 
-from ciml.app.perform import Performance, perform
-from ciml.app.plan import prepare
+from ciml.app.perform import Performance, perform, unmade
+from ciml.app.plan import prepare, refuse_edited
 from ciml.app.run import Options
 from ciml.cli import receipt
 from ciml.cli.aftermath import Aftermath
 from ciml.cli.console import Console, Live
+from ciml.cli.datachecking import data_verdicts, stages_read_it
 from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.running import Running, show
 from ciml.cli.signals import interruptible
@@ -61,14 +62,22 @@ def command(
             console.warn(warning)
         prepared = prepare(project, base=base)
         run = Running(place, project, invocation, console, jobs=jobs)
+        refuse_edited(prepared)
+        data = data_verdicts(place, project, run.registries)
+        if not all(verdict.lets_through for verdict in data):
+            show(project.tree.commit, unmade(prepared), {}, console, data=data)
+            trace = run.trace(prepared, {}, (), seconds=0.0)
+            Aftermath(place, project, run.registries, invocation, console).tell_of_data(data, trace)
+            return ExitCode.REJECTED
         with Live(console, len(prepared.graph.order)) as live:
             made = perform(project, prepared, run.means(live), options)
         recorded = run.record(made)
-        show(project.tree.commit, made, run.registries.versions(made.judged), console)
+        show(project.tree.commit, made, run.registries.versions(made.judged), console, data=data)
         code = exit_code(made)
         if not made.idle or any(not judged.recorded for judged in made.judged):
             Aftermath(place, project, run.registries, invocation, console).settle(made, recorded)
-        if made.idle and all(judged.recorded or judged.artifact is None for judged in made.judged):
+        settled = all(judged.recorded or judged.artifact is None for judged in made.judged)
+        if made.idle and settled and stages_read_it(project, prepared.graph):
             receipt.keep(place, project, prepared, invocation, console, code)
     return code
 

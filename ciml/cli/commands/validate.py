@@ -6,6 +6,7 @@ import click
 
 from ciml.app.plan import prepare
 from ciml.cli.console import Console
+from ciml.cli.datachecking import check_data_paths
 from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.wiring import open_place, project_at
 from ciml.core.errors import ConfigurationError, ExitCode
@@ -24,6 +25,7 @@ def command(invocation: Invocation, params: dict[str, str]) -> int:
         with open_place(invocation) as place:
             project = project_at(place, invocation, params)
             graph = prepare(project).graph
+            check_data_paths(project)
     except ConfigurationError as error:
         console.document({"valid": False, "problems": error.problems or [error.message], "warnings": []})
         raise

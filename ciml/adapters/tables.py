@@ -1,0 +1,187 @@
+"""Tables as polars reads them: CSV, TSV, JSON lines and Parquet, a batch at a time.
+
+A text file knows no types, so every value of a CSV file is looked at: a column is of whole numbers where
+all its values can be read so, not where the first hundred can. What pandas takes for a missing
+value is one here too: https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html (na_values).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ciml import __version__
+from ciml.core.errors import MissingExtraError
+from ciml.core.ids import Digest, RepoPath
+from ciml.core.neutralise import harmless_text
+from ciml.core.tablefacts import Facts, NoTable, TableFacts
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_SEPARATORS = ",;\t|"
+_TEXT = (".csv", ".tsv")
+_LINES = (".jsonl", ".ndjson")
+_PARQUET = (".parquet", ".pq")
+_PACKED = (".gz", ".zst")
+_HEAD = 1 << 16
+"""Bytes in which a header must end."""
+
+_MISSING = [
+    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
+    "NaN", "None", "n/a", "nan", "null",
+]  # fmt: skip
+
+
+class Tables:
+    """Reads tables, and remembers in a folder what it read; losing that costs time and nothing else.
+
+    Args:
+        folder: it is made when something is written.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def is_table(self, name: str) -> bool:
+        """Whether a file of that name is read as a table."""
+        return is_table(name)
+
+    def read(self, source: str | bytes, name: RepoPath) -> Facts:
+        """The facts of one file, by its path or its bytes; MissingExtraError where polars is not installed."""
+        return read_table(source, name)
+
+    def known(self, name: Digest) -> TableFacts | None:
+        """What was kept under a name, by this version of ciml."""
+        try:
+            with open(self._path(name), "rb") as file:
+                version, _, body = file.read().partition(b"\n")
+            return msgspec.msgpack.decode(body, type=TableFacts) if version.decode() == __version__ else None
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    def keep(self, name: Digest, facts: TableFacts) -> None:
+        """Remember facts, all or nothing."""
+        path = self._path(name)
+        beside = f"{path}.{os.getpid()}"
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(beside, "wb") as file:
+                file.write(f"{__version__}\n".encode() + msgspec.msgpack.encode(facts))
+            os.replace(beside, path)
+        except OSError:
+            return  # a memory that cannot be kept costs time and nothing else
+
+    @contextmanager
+    def scratch(self) -> Iterator[str]:
+        """A folder that is gone afterwards."""
+        os.makedirs(self._folder, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix="tmp-", dir=self._folder)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _path(self, name: Digest) -> str:
+        return f"{self._folder}/{name[:2]}/{name[2:]}"
+
+
+def is_table(name: str) -> bool:
+    """Whether a file of that name is read as a table."""
+    return _suffix(name) is not None
+
+
+def _suffix(name: str) -> str | None:
+    plain = name.lower()
+    for packed in _PACKED:
+        plain = plain.removesuffix(packed)
+    found = next((suffix for suffix in (*_TEXT, *_LINES, *_PARQUET) if plain.endswith(suffix)), None)
+    return None if found in _PARQUET and plain != name.lower() else found
+
+
+def read_table(source: str | bytes, name: RepoPath) -> Facts:
+    """The facts of one file.
+
+    Args:
+        source: its absolute path, or its bytes.
+        name: what it is called; the end says what it is.
+
+    Raises:
+        MissingExtraError: polars is not installed.
+    """
+    try:
+        import polars as pl
+    except ImportError as error:
+        raise MissingExtraError("reading tables needs polars, which is not installed", extra="data") from error
+    from ciml.adapters.tablereader import Reader
+
+    try:
+        frame, text = _scan(source, name)
+        reader = Reader(frame.collect_schema(), text=text)
+        for batch in frame.collect_batches(maintain_order=False, lazy=True):
+            reader.add(batch)
+        return reader.facts()
+    except pl.exceptions.NoDataError:
+        return NoTable(reason=f"{name} is empty")
+    except (pl.exceptions.PolarsError, OSError, ValueError, UnicodeDecodeError, csv.Error) as error:
+        first = harmless_text(str(error)).strip().partition("\n")[0]
+        return NoTable(reason=f"{name} cannot be read: {first}")
+
+
+def _scan(source: str | bytes, name: RepoPath) -> tuple[pl.LazyFrame, bool]:
+    """The table, and whether it is text without types."""
+    import polars as pl
+
+    suffix = _suffix(name)
+    given = io.BytesIO(source) if isinstance(source, bytes) else source
+    if suffix in _PARQUET:
+        return pl.scan_parquet(given, glob=False), False
+    if suffix in _LINES:
+        return pl.scan_ndjson(given, infer_schema_length=None), False
+    header = _header(source, name)
+    twice = sorted({column for column in header.columns if header.columns.count(column) > 1})
+    if twice:
+        raise ValueError(f"the column {twice[0]!r} comes twice")
+    scanned = pl.scan_csv(
+        given,
+        separator=header.separator,
+        infer_schema=False,
+        null_values=_MISSING,
+        truncate_ragged_lines=False,
+        glob=False,
+    )
+    return scanned, True
+
+
+class _Header:
+    """The first line of a text table."""
+
+    def __init__(self, line: str, *, tabs: bool) -> None:
+        self.separator = "\t" if tabs else max(_SEPARATORS, key=line.count)
+        self.columns = next(csv.reader([line], delimiter=self.separator), [])
+
+
+def _header(source: str | bytes, name: RepoPath) -> _Header:
+    head = _start(source)
+    if head.startswith(b"\x1f\x8b"):
+        head = gzip.GzipFile(fileobj=io.BytesIO(head)).read1(_HEAD)
+    elif head.startswith(b"\x28\xb5\x2f\xfd"):
+        head = b""  # zstd: polars reads it, and its header's separator is taken to be the usual one
+    line = head.decode("utf-8-sig", "replace").partition("\n")[0].rstrip("\r")
+    return _Header(line, tabs=(_suffix(name) == ".tsv"))
+
+
+def _start(source: str | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source[:_HEAD]
+    with open(source, "rb") as file:
+        return file.read(_HEAD)

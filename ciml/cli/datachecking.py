@@ -1,0 +1,100 @@
+"""Checks on data, from the command line: made before any stage, and shown as a gate's are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ciml.cli.console import Console
+from ciml.cli.registry import Registries
+from ciml.cli.wiring import Place
+from ciml.core import verdict as verdicts
+from ciml.core.inputs import DataInput, TrackedInput
+from ciml.core.plan import Graph
+from ciml.core.verdict import Finding, shown
+
+if TYPE_CHECKING:
+    from ciml.app.project import Project
+    from ciml.core.datachecks import DataVerdict
+
+
+def data_verdicts(
+    place: Place, project: Project, registries: Registries, *, may_lack_champion: bool = False
+) -> tuple[DataVerdict, ...]:
+    """What the checks of `data:` say; nothing is imported or read where there are none.
+
+    Args:
+        place: its index remembers what was read of each table.
+        project: whose rules and data.
+        registries: say what the champions were trained on.
+        may_lack_champion: a champion that cannot be read here counts as none.
+    """
+    if not project.pipeline.data:
+        return ()
+    from ciml.adapters.tables import Tables
+    from ciml.app.datagate import check_data
+
+    tables = Tables(f"{place.state}/index/tables")
+    return check_data(project, registries, tables, may_lack_champion=may_lack_champion)
+
+
+def check_data_paths(project: Project) -> None:
+    """Refuse checks on paths that are no data.
+
+    Raises:
+        ConfigurationError: with all of them.
+    """
+    if project.pipeline.data:
+        from ciml.app.datagate import checked_paths
+
+        checked_paths(project)
+
+
+def show_data(found: Sequence[DataVerdict], console: Console) -> None:
+    """Print what the checks say: a line for each path, then a line for each check."""
+    for verdict in found:
+        size = f" ({verdict.rows:,} rows, {verdict.columns} columns)" if verdict.rows is not None else ""
+        console.line(f"data {verdict.path}: {verdict.status} – {verdict.reason}{size}")
+        if verdict.findings and (console.verbose or not verdict.lets_through):
+            show_findings(verdict.findings, console)
+        for note in verdict.notes:
+            console.line(f"note: {note}")
+
+
+def show_findings(findings: Sequence[Finding], console: Console) -> None:
+    """A line a check, with what stands behind it on a line of its own."""
+    found = verdicts.rows(findings)
+    width = max(len(row.check) for row in found)
+    sides = max(len(row.left) for row in found)
+    for row in found:
+        against = f"  against {row.right}" if row.right != shown(None) else ""
+        console.columns([(row.mark, f"{row.check:{width}}", f"{row.left:>{sides}}{against}")])
+        for clause in filter(None, row.detail.split("; ")):
+            console.line(f"      {clause}")
+
+
+def data_document(found: Sequence[DataVerdict]) -> list[dict[str, object]]:
+    """The checks as `--json` prints them."""
+    return [
+        {
+            "path": verdict.path,
+            "digest": verdict.digest,
+            "verdict": verdict.status,
+            "reason": verdict.reason,
+            "rows": verdict.rows,
+            "columns": verdict.columns,
+            "checks": verdicts.checks(verdict.findings),
+        }
+        for verdict in found
+    ]
+
+
+def stages_read_it(project: Project, graph: Graph) -> bool:
+    """Whether all data that is checked is an input of some stage, so that whoever watches inputs watches it."""
+    read = {
+        item.stood_for if isinstance(item, DataInput) else item.path
+        for inputs in graph.inputs.values()
+        for item in inputs
+        if isinstance(item, DataInput | TrackedInput)
+    }
+    return all(rules.path in read for rules in project.pipeline.data)

@@ -1,0 +1,219 @@
+"""Tables as polars reads them: real files of every format, and such as nobody can read."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ciml.adapters.tables import Tables, is_table, read_table
+from ciml.core.ids import Digest, RepoPath
+from ciml.core.tablefacts import POINTS, ColumnFacts, Facts, NoTable, TableFacts
+
+NAME = RepoPath("data/a.csv")
+
+
+def read(data: str | bytes, name: str = NAME) -> Facts:
+    return read_table(data.encode() if isinstance(data, str) else data, RepoPath(name))
+
+
+def table(data: str | bytes, name: str = NAME) -> TableFacts:
+    facts = read(data, name)
+    assert isinstance(facts, TableFacts), facts
+    return facts
+
+
+def columns(facts: TableFacts) -> dict[str, ColumnFacts]:
+    return {column.name: column for column in facts.columns}
+
+
+CSV = """\
+id,age,share,name,flag,when,none
+1,20,0.5,Ada,True,2026-01-01,
+2,NA,-1e3,,false,2026-01-02,
+3,30,7,"Grace, ""H""
+Hopper",TRUE,2026-01-03,null
+"""
+
+
+def test_a_csv() -> None:
+    """Types are those that all values can be read as; gaps are what pandas takes for gaps."""
+    facts = table(CSV)
+    found = columns(facts)
+    assert facts.rows == 3
+    kinds = {name: (column.kind, column.nulls) for name, column in found.items()}
+    assert kinds == {
+        "id": ("int", 0),
+        "age": ("int", 1),
+        "share": ("float", 0),
+        "name": ("string", 1),
+        "flag": ("bool", 0),
+        "when": ("string", 0),
+        "none": ("empty", 3),
+    }
+    assert (found["age"].least, found["age"].greatest) == (20, 30)
+    assert (found["share"].least, found["share"].greatest) == (-1000.0, 7.0)
+    assert sorted(found["name"].values or ()) == ["Ada", 'Grace, "H"\nHopper']
+    assert sorted(found["flag"].values or ()) == [False, True]
+    assert found["id"].distribution.values == (1.0, 2.0, 3.0)
+    assert all(column.text for column in facts.columns)
+
+
+def test_a_type_that_only_the_last_row_breaks() -> None:
+    """Ten thousand whole numbers and one word are a column of words."""
+    rows = [str(number) for number in range(10_000)]
+    assert columns(table("x\n" + "\n".join([*rows, "none of it"])))["x"].kind == "string"
+    assert columns(table("x\n" + "\n".join([*rows, "0.5"])))["x"].kind == "float"
+
+
+def test_numbers_that_only_look_so() -> None:
+    """What no double can hold is infinite, and counted; NaN is a gap."""
+    found = columns(table("x\n1\n1e999\n-inf\nnan\n"))["x"]
+    assert (found.kind, found.infinite, found.nulls, found.distribution.rows) == ("float", 2, 1, 1)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_separators(separator: str) -> None:
+    """The one that the header has most often, with or without a byte-order mark."""
+    text = f"a{separator}b\n1{separator}2\n"
+    assert [column.name for column in table("\ufeff" + text).columns] == ["a", "b"]
+
+
+def test_a_header_and_nothing_else() -> None:
+    """Columns without rows."""
+    facts = table("a,b\n")
+    assert (facts.rows, [column.kind for column in facts.columns]) == (0, ["empty", "empty"])
+
+
+FRAME = pl.DataFrame(
+    {
+        "id": [1, 2, None],
+        "x": [0.5, float("nan"), 2.0],
+        "name": ["a", "b", None],
+        "flag": [True, False, None],
+        "day": [None, None, None],
+        "list": [[1], [2], [3]],
+    }
+).with_columns(time=pl.datetime(2026, 1, 1))
+
+
+def parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def test_parquet() -> None:
+    """Types are the file's own; NaN is a gap."""
+    facts = table(parquet(FRAME), "a.parquet")
+    assert {name: (column.kind, column.nulls) for name, column in columns(facts).items()} == {
+        "id": ("int", 1),
+        "x": ("float", 1),
+        "name": ("string", 1),
+        "flag": ("bool", 1),
+        "day": ("empty", 3),
+        "list": ("other", 0),
+        "time": ("time", 0),
+    }
+    assert not any(column.text for column in facts.columns)
+
+
+def test_json_lines() -> None:
+    """Keys are columns, also such as come late; a key that is missing is a gap."""
+    found = columns(table('{"a": 1}\n{"a": 2, "b": "x"}\n', "a.jsonl"))
+    assert {name: (column.kind, column.nulls) for name, column in found.items()} == {
+        "a": ("int", 0),
+        "b": ("string", 1),
+    }
+
+
+def test_packed() -> None:
+    """Compressed text is the same table; compressed Parquet is no format."""
+    assert table(gzip.compress(CSV.encode()), "a.csv.gz").rows == 3
+    assert columns(table(gzip.compress(b"a;b\n1;2\n"), "a.csv.gz")).keys() == {"a", "b"}
+    assert [name for name in ("a.parquet.gz", "a.txt", "csv", "a.csv.zip", "A.CSV", "b.tsv") if is_table(name)] == [
+        "A.CSV",
+        "b.tsv",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "words"),
+    [
+        (b"", "a.csv", "is empty"),
+        (b"a,b\n1,2,3\n", "a.csv", "more fields"),
+        (b"a,a\n1,2\n", "a.csv", "the column 'a' comes twice"),
+        (b"a\n\xff\xfe\n", "a.csv", "utf-8"),
+        (b"PAR1 and nothing", "a.parquet", "cannot be read"),
+        (b"not json\n", "a.jsonl", "cannot be read"),
+        (gzip.compress(CSV.encode())[:-20], "a.csv.gz", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_read(data: bytes, name: str, words: str) -> None:
+    """It is no table, and the reason names the file."""
+    facts = read(data, f"data/{name}")
+    assert isinstance(facts, NoTable)
+    assert facts.reason.startswith(f"data/{name}")
+    assert words in facts.reason
+
+
+def test_a_file_that_is_gone(tmp_path: Path) -> None:
+    """A path that leads nowhere is a reason, not a crash."""
+    facts = read_table(str(tmp_path / "gone.csv"), NAME)
+    assert isinstance(facts, NoTable)
+
+
+def test_a_name_that_is_a_pattern(tmp_path: Path) -> None:
+    """`*.csv` names a file, and not all of them."""
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    (tmp_path / "*.csv").write_text("x\n1\n2\n")
+    facts = read_table(str(tmp_path / "*.csv"), RepoPath("*.csv"))
+    assert isinstance(facts, TableFacts)
+    assert facts.rows == 2
+
+
+_READ = """
+import sys
+from ciml.adapters.tables import read_table
+facts = read_table(sys.argv[1], "a.csv")
+own = next(line for line in open("/proc/self/status") if line.startswith("RssAnon"))
+print(facts.rows, len(facts.columns[1].distribution.values), own.split()[1])
+"""
+
+
+def test_memory_does_not_grow_with_rows(tmp_path: Path) -> None:
+    """A file of 60 MB is read in less memory of one's own than 200 MB, and exactly in its counts and limits."""
+    drawn = random.Random(5)
+    rows = 600_000
+    block = "".join(f"{drawn.gauss(0, 1):.9f},{drawn.random():.9f},{'word' * 18}\n" for _ in range(60_000))
+    with (tmp_path / "a.csv").open("w") as file:
+        file.write("id,x,name\n")
+        for _ in range(rows // 60_000):
+            file.write(block)
+    words = [sys.executable, "-c", _READ, str(tmp_path / "a.csv")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    found, points, own_kb = map(int, done.stdout.split())
+    assert found == rows
+    assert POINTS // 2 < points <= POINTS
+    assert own_kb < 200_000
+
+
+def test_what_is_kept(tmp_path: Path) -> None:
+    """Facts come back as they were; what is damaged or of another version counts as nothing."""
+    tables = Tables(str(tmp_path / "tables"))
+    name = Digest("ab" * 32)
+    assert tables.known(name) is None
+    facts = table(CSV)
+    tables.keep(name, facts)
+    assert tables.known(name) == facts
+    [file] = (tmp_path / "tables" / "ab").iterdir()
+    file.write_bytes(b"0.0.0\n" + file.read_bytes().partition(b"\n")[2])
+    assert tables.known(name) is None
+    file.write_bytes(file.read_bytes()[:-3])
+    assert tables.known(name) is None
