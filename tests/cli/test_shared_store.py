@@ -55,3 +55,86 @@ def test_what_one_clone_made_the_other_restores(
     assert len(records) == 2
     assert all(name.startswith("ciml/records/user/ada/") for name in records)
     assert service.names(bucket, "ciml/leases/") == []
+
+
+def test_disowned_records_are_nobodys(
+    clones: tuple[RepoBuilder, RepoBuilder], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """c113: what one clone has disowned no clone believes: neither in the bucket nor in its own store."""
+    Calls(clones[0], capsys, monkeypatch).ok("run")
+    other = Calls(clones[1], capsys, monkeypatch)
+    other.ok("run")
+    other.ok("store", "disown", "--before", "2020-01-01")
+    (other.path / "model.txt").unlink()
+    assert other.results() == {"train": "restored", "score": "skipped"}
+
+    Calls(clones[0], capsys, monkeypatch).ok("store", "disown")
+    moved = Calls(clones[1], capsys, monkeypatch)
+    (moved.path / "model.txt").unlink()
+
+    assert moved.results() == {"train": "ran", "score": "ran"}
+    assert moved("store", "disown", "--before", "yesterday").code == 2
+
+
+def test_stats_verify_and_gc_of_the_bucket(
+    clones: tuple[RepoBuilder, RepoBuilder],
+    service: Service,
+    bucket: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`--shared` counts, verifies and collects what lies in the bucket; damage there is exit 7 and is repaired."""
+    ciml = Calls(clones[0], capsys, monkeypatch)
+    ciml.ok("run")
+    names = service.names(bucket, "ciml/objects/")
+    found = ciml.json("store", "stats", "--shared")
+    assert (found["objects"], found["records"]) == (len(names), 2)
+    service.client().put_object(Bucket=bucket, Key=names[0], Body=b"something else")
+    damaged = names[0].removeprefix("ciml/objects/").replace("/", "")
+
+    answer = ciml("store", "verify", "--shared")
+    assert answer.code == 7
+    assert damaged in answer.out
+    ciml.ok("store", "verify", "--shared", "--repair")
+    ciml.ok("store", "verify", "--shared")
+
+    for _ in range(2):
+        ciml.ok("store", "gc", "--shared", "--grace", "0")
+    assert ciml.json("store", "stats", "--shared")["objects"] == 1
+
+
+def test_gc_of_the_bucket_knows_all_branches(
+    clones: tuple[RepoBuilder, RepoBuilder], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A branch of origin that this clone has not fetched may need data: exit 4, naming the branch and the fetch."""
+    clones[1].git("switch", "-q", "-c", "experiment")
+    clones[1].commit({"src.txt": "0.9\n"})
+    clones[1].git("push", "-q", "origin", "experiment")
+
+    answer = Calls(clones[0], capsys, monkeypatch)("store", "gc", "--shared")
+
+    assert answer.code == 4
+    assert "experiment" in answer.err and "git fetch" in answer.err
+
+
+def test_no_shared_store(ran: Calls) -> None:
+    """--shared without `store:` is exit 3, and says what to write."""
+    answer = ran("store", "stats", "--shared")
+    assert answer.code == 3
+    assert "store: s3://BUCKET/PREFIX" in answer.err
+
+
+def test_a_folder_that_clones_share(
+    repo: RepoBuilder, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`store:` may be an absolute path; a relative one is exit 3; CIML_STORE serves in its place."""
+    monkeypatch.setenv("USER", "ada")
+    repo.commit({**FILES, "ciml.yaml": f"store: {tmp_path}/shared\n" + FILES["ciml.yaml"]})
+    clone = repo.bare_origin().clone()
+    Calls(repo, capsys, monkeypatch).ok("run")
+
+    other = Calls(clone, capsys, monkeypatch)
+
+    assert other.results() == {"train": "restored", "score": "restored"}
+    monkeypatch.setenv("CIML_STORE", "shared")
+    assert other("plan").code == 3

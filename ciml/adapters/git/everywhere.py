@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ciml.adapters.git.repository import Repository
+from ciml.adapters.git.trees import decoded
+from ciml.core.errors import ServiceError
 from ciml.core.ids import CommitSha
 from ciml.core.lineage import Commit
+from ciml.core.url import without_secrets
 
 _REFS = ("--exclude=ciml/ledger/*", "--branches", "--exclude=*/ciml/ledger/*", "--remotes", "--tags")
 
@@ -21,3 +24,20 @@ def all_heads(repository: Repository) -> list[CommitSha]:
     head = [commit] if (commit := repository.head()) else []
     listed = repository.git.run("rev-list", "--no-walk=unsorted", *_REFS, *head, "--")
     return [CommitSha(line.decode()) for line in listed.split()]
+
+
+def remote_heads(repository: Repository, remote: str = "origin") -> list[tuple[str, CommitSha]]:
+    """The branches of a remote and where they are now, asked of the remote itself; ledgers are left out.
+
+    Raises:
+        ServiceError: it cannot be reached.
+    """
+    answer = repository.git.ask("ls-remote", "--heads", "--end-of-options", remote, timeout_s=120.0)
+    if answer.code:
+        raise ServiceError(
+            f"{repository.remote_url(remote) or remote} does not say which branches it has: "
+            f"{without_secrets(answer.error.strip())}"
+        )
+    lines = (line.partition("\t") for line in decoded(answer.out).splitlines())
+    found = [(name.removeprefix("refs/heads/"), CommitSha(commit)) for commit, _, name in lines]
+    return [(name, commit) for name, commit in found if not name.startswith("ciml/ledger/")]

@@ -230,14 +230,19 @@ class LocalStore:
             for record in records:
                 there.add(record)
 
-    def disown(self, keys: Iterable[Digest] | None = None) -> None:
-        """Believe these records no more, or none of those that exist; what made them runs again."""
+    def disown(self, keys: Iterable[Digest] | None = None, *, before_s: float | None = None) -> None:
+        """Believe these records no more, or those from before a moment (s since 1970), or none that exist.
+
+        What made them runs again.
+        """
         with _doing("disown records"):
-            if keys is None:
+            if keys is None and before_s is None:
                 self._records.rotate_salt()
-            else:
-                for key in keys:
-                    self._records.remove(key)
+            elif before_s is not None:
+                for records in (self._records, *self._others):
+                    records.remove_before(before_s)
+            for key in keys or ():
+                self._records.remove(key)
 
     # Keeping it small and sound; all three are in `ciml.adapters.stores.garbage`.
 

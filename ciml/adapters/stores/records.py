@@ -141,6 +141,14 @@ class Records:
                 return
             os.unlink(aside)
 
+    def remove_before(self, moment_s: float) -> None:
+        """Put the records that were written before a moment (s since 1970) into quarantine."""
+        for short in _listed(self.folder):
+            for rest in _listed(f"{self.folder}/{short}"):
+                key = Digest(short + rest)
+                if is_digest(key) and os.lstat(self.path(key)).st_mtime < moment_s:
+                    self.remove(key)
+
     def rotate_salt(self) -> None:
         """Let no record that exists be believed again."""
         self._salt = os.urandom(8).hex()
@@ -156,6 +164,13 @@ class Records:
         except FileNotFoundError:
             return os.path.exists(self.path(key))
         return True
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _bytes(path: str) -> bytes:

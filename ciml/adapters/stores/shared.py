@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ciml.adapters.stores.bucket import Bucket
 from ciml.adapters.stores.clearance import Clearance
 from ciml.adapters.stores.contents import objects_of, objects_of_all
-from ciml.adapters.stores.garbage import Collection
+from ciml.adapters.stores.garbage import Collection, Findings, Stats
 from ciml.adapters.stores.inspection import Inspection
 from ciml.adapters.stores.known import Known
 from ciml.adapters.stores.local import LocalStore
@@ -281,8 +281,22 @@ class SharedStore:
 
     # Keeping it small and sound.
 
-    def inspection(self) -> Inspection:
-        """Looks after what everybody has."""
+    def stats(self) -> Stats:
+        """How much there is for everybody."""
+        return self._inspection().stats()
+
+    def verify(self, *, repair: bool = False) -> Findings:
+        """Every object of the bucket read and hashed, every record read; `repair` removes what is wrong."""
+        return self._inspection().verify(repair=repair)
+
+    def disown(self, keys: Iterable[Digest] | None = None, *, before_s: float | None = None) -> None:
+        """Let nobody believe these records any more, or none from before a moment (s since 1970; now, where None)."""
+        if keys is not None:
+            self._inspection().disown(keys)
+        else:
+            self._inspection().disown_before(None if before_s is None else int(before_s))
+
+    def _inspection(self) -> Inspection:
         return Inspection(self.bucket, self.read, self._signing.opened)
 
     def gc(self, roots: Iterable[Digest], *, grace_s: float, dry_run: bool = False) -> Collection:

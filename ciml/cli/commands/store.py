@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from ciml.adapters.git.everywhere import all_heads
+from ciml.adapters.git.everywhere import all_heads, remote_heads
 from ciml.adapters.manifests import parse
-from ciml.adapters.stores.garbage import Warden
 from ciml.app.keep import manifests_of, roots
 from ciml.app.ports import Tree
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import Place, journal, open_place, project_at
-from ciml.core.errors import ExitCode, UsageError
+from ciml.core.errors import ConfigurationError, ExitCode, RepositoryError, UsageError
 from ciml.core.ids import Digest, RepoPath, is_digest
 from ciml.core.ledger import LedgerState
 from ciml.core.manifest import Manifest, stands_for
 
+if TYPE_CHECKING:
+    from ciml.cli.storing import AnyStore
+
 _DAY_S = 24 * 3600
+_GRACE_S = {False: _DAY_S, True: 30 * _DAY_S}
+"""Of the clone's own store, and of one that others use too, whose work this clone does not know."""
 
 
 @click.group("store")
@@ -28,13 +34,29 @@ def command() -> None:
     """Show, verify and collect the content store."""
 
 
+_shared = click.option(
+    "--shared", is_flag=True, help="The store that ciml.yaml names and others use too, not this clone's own."
+)
+
+
+def _store(place: Place, invocation: Invocation, *, shared: bool) -> AnyStore:
+    """The clone's own store, or the one that is shared."""
+    if not shared:
+        return place.store
+    project_at(place, invocation, {})
+    if place.project_store is place.store:
+        raise ConfigurationError("ciml.yaml names no store that others share", hint="store: s3://BUCKET/PREFIX")
+    return place.project_store
+
+
 @command.command("stats")
+@_shared
 @click.pass_obj
-def stats(invocation: Invocation) -> int:
+def stats(invocation: Invocation, shared: bool) -> int:
     """Show how much there is."""
     console = Console(invocation)
     with open_place(invocation) as place:
-        found = Warden(place.store.root).stats()
+        found = _store(place, invocation, shared=shared).stats()
     console.document(found)
     console.columns(
         [
@@ -49,12 +71,13 @@ def stats(invocation: Invocation) -> int:
 
 @command.command("verify")
 @click.option("--repair", is_flag=True, help="Take out what is damaged, so that it is made again.")
+@_shared
 @click.pass_obj
-def verify(invocation: Invocation, repair: bool) -> int:
+def verify(invocation: Invocation, repair: bool, shared: bool) -> int:
     """Hash every object and read every record."""
     console = Console(invocation)
     with open_place(invocation) as place:
-        found = Warden(place.store.root).verify(repair=repair)
+        found = _store(place, invocation, shared=shared).verify(repair=repair)
     console.document(found)
     wrong = {"damaged": found.damaged, "unreadable": found.unreadable, "lost its objects": found.lost}
     console.line(f"{found.checked} objects hashed.")
@@ -70,23 +93,44 @@ def verify(invocation: Invocation, repair: bool) -> int:
 
 @command.command("gc")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed.")
-@click.option("--grace", type=click.FloatRange(min=0), default=_DAY_S, help="Seconds that new things are spared.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    help="Seconds that new things are spared. Default: a day; 30 days with --shared.",
+)
+@_shared
 @click.pass_obj
-def gc(invocation: Invocation, dry_run: bool, grace: float) -> int:
+def gc(invocation: Invocation, dry_run: bool, grace: float | None, shared: bool) -> int:
     """Remove what no kept run, registered version or branch needs, in two rounds."""
     console = Console(invocation)
     with open_place(invocation) as place:
         project = project_at(place, invocation, {})
+        store = _store(place, invocation, shared=shared)
+        if shared:
+            _require_all_branches(place)
         registries = Registries(place, project.pipeline, invocation.environ)
         states = registries.states()
         keep = roots(states, journal(place).runs(), _manifests(place, states))
-        found = Warden(place.store.root).collect(keep, grace_s=grace, dry_run=dry_run)
+        found = store.gc(keep, grace_s=_GRACE_S[shared] if grace is None else grace, dry_run=dry_run)
     console.document(found)
     done = "Would remove" if dry_run else "Removed"
     console.line(f"{done} objects: {found.objects:,} ({found.size:,} bytes), records: {found.records:,}.")
     if found.marked:
         console.line(f"Set aside for the next round: {found.marked:,}.")
     return ExitCode.OK
+
+
+def _require_all_branches(place: Place) -> None:
+    """Refuse to decide about everybody's data where a branch of `origin` is not known."""
+    if place.repository.remote_url() is None:
+        return
+    missing = [name for name, commit in remote_heads(place.repository) if not place.repository.holds(commit)]
+    if missing:
+        raise RepositoryError(
+            f"origin's {missing[0]} is not in this clone, so what its manifests need cannot be known",
+            hint="git fetch --unshallow origin '+refs/heads/*:refs/remotes/origin/*' (without --unshallow where the "
+            "clone is whole), then run this again.",
+        )
 
 
 def _manifests(place: Place, states: Sequence[LedgerState]) -> Iterator[Manifest]:
@@ -104,15 +148,31 @@ def _manifests(place: Place, states: Sequence[LedgerState]) -> Iterator[Manifest
 
 @command.command("disown")
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="Only the record of this key.")
+@click.option("--before", metavar="TIME", help="Only records that were written before 2026-11-20T12:00Z, say.")
 @click.pass_obj
-def disown(invocation: Invocation, keys: tuple[str, ...]) -> int:
-    """Believe no record that is there now, so that every stage runs again."""
+def disown(invocation: Invocation, keys: tuple[str, ...], before: str | None) -> int:
+    """Believe no record that is there now, so that every stage runs again; in a shared store, for everybody."""
     wrong = [key for key in keys if not is_digest(key)]
     if wrong:
         raise UsageError(f"{wrong[0]!r} is no key: 64 hex digits, as `ciml explain` shows them")
+    if keys and before:
+        raise UsageError("--key and --before are two ways to say which records: give one of them")
+    wanted = [Digest(key) for key in keys] or None
+    moment = _moment(before) if before else None
     with open_place(invocation) as place:
-        place.store.disown([Digest(key) for key in keys] or None)
+        project_at(place, invocation, {})
+        for store in {id(store): store for store in (place.project_store, place.store)}.values():
+            store.disown(wanted, before_s=moment)
     console = Console(invocation)
-    console.document({"disowned": keys or "all"})
-    console.line(f"Disowned {len(keys) or 'all'} {'record' if len(keys) == 1 else 'records'}.")
+    console.document({"disowned": keys or "all", "before": before})
+    told = f"the records from before {before}" if before else f"{len(keys) or 'all'} record{'s' * (len(keys) != 1)}"
+    console.line(f"Disowned {told}.")
     return ExitCode.OK
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--before {text!r} is no time", hint="2026-11-20, or 2026-11-20T12:00Z") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -181,7 +181,8 @@ def test_c121_a_running_job_keeps_what_it_found(clones: Clones) -> None:
 def test_c121_found_at_any_moment_of_a_collection(clones: Clones, faulty: Proxy, found: str) -> None:
     """Whatever a collection is doing when somebody finds a marked record or stores marked bytes: it stays.
 
-    The other process acts before the Nth request of the collection, for all N (for some, in the short form); what is being removed it waits for.
+    The other process acts before the Nth request of the collection, for all N (in the short form, for some). It waits
+    for what is being removed.
     """
     with proxy(clones.service) as watched:
         for number in range(1, 100, STEP):
