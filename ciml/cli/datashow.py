@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ciml.core.dataset import DataDifference, DataMove, DataState, DataStatus, FileChange, Tally
+from ciml.core.dataset import DataDifference, DataMove, DataState, DataStatus, FileChange, TableDifference, Tally
 
 _SHOWN = 20
 """Files of a difference that are named without `-v`."""
@@ -83,12 +83,28 @@ def difference_lines(item: DataDifference, *, verbose: bool) -> Iterator[str]:
     """What differs, then a line a file."""
     what = " is new:" if item.before is None else " is gone:" if item.after is None else ":"
     yield f"{item.path}{what} {tally_text(item.files)}"
+    if item.table is not None:
+        yield f"  {_table_text(item.table)}"
     shown = item.changes if verbose else item.changes[:_SHOWN]
     for change in shown:
         yield f"  {_mark(change)} {change.path}  {_sizes(change)}"
     more = item.files.added + item.files.removed + item.files.changed - len(shown)
     if more > 0:
         yield f"  and {more:,} more"
+
+
+def _table_text(table: TableDifference) -> str:
+    """`rows 1,000 -> 1,200 (+200); columns added: age; lost: id`."""
+    before, after = ("no table" if rows is None else f"{rows:,}" for rows in (table.rows_before, table.rows_after))
+    text = f"rows {before} -> {after}"
+    if table.rows_before is not None and table.rows_after is not None:
+        text += f" ({table.rows_after - table.rows_before:+,})"
+    columns = [
+        f"{word}: {', '.join(names)}"
+        for word, names in (("added", table.columns_added), ("lost", table.columns_lost))
+        if names
+    ]
+    return f"{text}; columns {'; '.join(columns)}" if columns else text
 
 
 def _mark(change: FileChange) -> str:

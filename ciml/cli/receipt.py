@@ -66,8 +66,9 @@ def _store(state: str) -> list[str]:
 def _data(place: Place, prepared: Prepared) -> dict[str, Signature] | None:
     """Every data file with the signature it was read with; None where they are too many to be looked at each time."""
     found: dict[str, Signature] = {}
-    tree = place.data()
-    for path in {item.stood_for for inputs in prepared.graph.inputs.values() for item in _of_data(inputs)}:
+    paths = {item.stood_for for inputs in prepared.graph.inputs.values() for item in _of_data(inputs)}
+    tree = place.data() if paths else None
+    for path in paths:
         if tree is None or not tree.here(path):
             found[f"{place.root}/{path}"] = (0, 0, 0, 0)
         elif (watched := tree.watched(path, _WATCHED - len(found))) is None:

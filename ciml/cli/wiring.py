@@ -179,9 +179,21 @@ def project_at(place: Place, invocation: Invocation, params: Mapping[str, str], 
         root=place.root if in_work_tree else None,
         outputs=_outputs(place) if in_work_tree else None,
         last_commit=last_commit(place),
-        data=place.data() if in_work_tree else None,
+        data=_OnDisk(place) if in_work_tree else None,
         supply=lambda store: _supply(place, invocation, store),
     )
+
+
+class _OnDisk:
+    """The port DataOnDisk; what looks at data is imported once there is some."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def is_edited(self, path: RepoPath, digest: Digest) -> bool:
+        """Whether something lies at a path that has not this digest."""
+        data = self._place.data()
+        return data is not None and data.is_edited(path, digest)
 
 
 def _supply(place: Place, invocation: Invocation, store: Store) -> DataSupply:

@@ -81,6 +81,16 @@ class DataMove(Value, frozen=True, kw_only=True):
     size_before: int | None
 
 
+class TableDifference(Value, frozen=True, kw_only=True):
+    """How the table that data is differs between two versions of it."""
+
+    rows_before: int | None
+    """None where there was no table."""
+    rows_after: int | None
+    columns_added: tuple[str, ...] = ()
+    columns_lost: tuple[str, ...] = ()
+
+
 class DataDifference(Value, frozen=True, kw_only=True):
     """How the data at one path differs between two states of a repository."""
 
@@ -91,3 +101,5 @@ class DataDifference(Value, frozen=True, kw_only=True):
     files: Tally
     changes: tuple[FileChange, ...] = ()
     """The first of them, sorted by path."""
+    table: TableDifference | None = None
+    """None where that was not asked, or neither version is a table."""

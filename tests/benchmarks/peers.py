@@ -55,7 +55,7 @@ class Ciml(Tool):
         call(self.parallel, directory)
 
     def forget(self, directory: Path) -> None:
-        shutil.rmtree(directory / ".git" / "ciml", onerror=_writable_again)
+        shutil.rmtree(directory / ".git" / "ciml", onerror=writable_again)
 
 
 class Make(Tool):
@@ -155,7 +155,7 @@ class Dvc(Tool):
 
     def forget(self, directory: Path) -> None:
         (directory / "dvc.lock").unlink(missing_ok=True)
-        shutil.rmtree(directory / ".dvc" / "cache", onerror=_writable_again)
+        shutil.rmtree(directory / ".dvc" / "cache", onerror=writable_again)
         shutil.rmtree(directory / ".dvc" / "tmp", ignore_errors=True)
 
 
@@ -205,7 +205,7 @@ def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def _writable_again(function: object, path: str, error: object) -> None:
+def writable_again(function: object, path: str, error: object) -> None:
     """A read-only folder of a store is opened and its removal tried once more; what is gone is gone."""
     parent = Path(path).parent
     if not parent.exists():

@@ -212,6 +212,22 @@ def test_a_listing_that_cannot_be_had(added: Calls) -> None:
     assert "`ciml data push` where the data is" in answer.err
 
 
+def test_rows_and_columns(added: Calls) -> None:
+    """Of tables the rows and columns added and lost; of what is no table nothing."""
+    for name in "ab":
+        text = (added.path / f"data/raw/{name}.csv").read_text().replace("x", "y")
+        fill(added, {f"data/raw/{name}.csv": f"{text}5,6\n"})
+    fill(added, {"data/words.txt": "1"})
+    added.ok("data", "update")
+    added.ok("data", "add", "data/words.txt")
+    table, words = added.json("data", "diff", "HEAD", "--tables")["data"]
+    assert table["table"] == {"rows_before": 2, "rows_after": 4, "columns_added": ["y"], "columns_lost": ["x"]}
+    assert words["table"] is None
+    assert added.json("data", "diff", "HEAD")["data"][0]["table"] is None
+    out = added.ok("data", "diff", "HEAD", "--tables").out
+    assert "  rows 2 -> 4 (+2); columns added: y; lost: x\n" in out
+
+
 # What is made of data.
 
 

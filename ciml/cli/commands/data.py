@@ -15,8 +15,8 @@ from ciml.cli.datashow import bytes_text, difference_lines, files_text, hints, s
 from ciml.cli.invocation import Invocation
 from ciml.cli.moving import Moving
 from ciml.cli.supplying import Supplying
-from ciml.cli.wiring import open_place
-from ciml.core.dataset import DataStatus
+from ciml.cli.wiring import Place, open_place
+from ciml.core.dataset import DataDifference, DataStatus
 from ciml.core.errors import ConfigurationError, ExitCode, UsageError
 from ciml.core.ids import RepoPath
 from ciml.core.manifest import Manifest
@@ -193,8 +193,9 @@ def push(invocation: Invocation, paths: tuple[str, ...]) -> int:
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B", required=False)
 @click.argument("path", metavar="[PATH]", required=False)
+@click.option("--tables", is_flag=True, help="Say rows and columns, too; the tables that differ are fetched and read.")
 @click.pass_obj
-def diff(invocation: Invocation, before: str, after: str | None, path: str | None) -> int:
+def diff(invocation: Invocation, before: str, after: str | None, path: str | None, tables: bool) -> int:
     """Show the data files that differ between the commits A and B, or A and the work tree."""
     console = Console(invocation)
     with open_place(invocation) as place:
@@ -205,6 +206,8 @@ def diff(invocation: Invocation, before: str, after: str | None, path: str | Non
         wanted = [at.path(path)] if path else sorted({*old, *new})
         found = [cases.difference(name, old.get(name), new.get(name), at.supply.listing) for name in wanted]
         found = [item for item in found if item.before != item.after]
+        if tables:
+            found = [_with_table(item, old.get(item.path), new.get(item.path), at, place) for item in found]
     console.document({"before": before, "after": after, "data": found})
     for item in found:
         for line in difference_lines(item, verbose=console.verbose):
@@ -212,6 +215,16 @@ def diff(invocation: Invocation, before: str, after: str | None, path: str | Non
     if not found:
         console.line("No data differs.")
     return ExitCode.OK
+
+
+def _with_table(
+    item: DataDifference, before: Manifest | None, after: Manifest | None, at: Supplying, place: Place
+) -> DataDifference:
+    from ciml.adapters.tables import Tables
+    from ciml.app.tablediff import table_difference
+
+    tables = Tables(f"{place.state}/index/tables")
+    return msgspec.structs.replace(item, table=table_difference(before, after, at.supply, at.store, tables))
 
 
 def _by_path(manifests: Sequence[Manifest]) -> dict[RepoPath, Manifest]:

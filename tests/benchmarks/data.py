@@ -1,0 +1,136 @@
+"""`python -m tests.benchmarks.data`: data taken in and looked at, beside DVC and the limits of the machine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.benchmarks import peers, table
+from tests.benchmarks.cases import Size
+from tests.benchmarks.listings import CHANGED, ENTRIES
+from tests.benchmarks.measure import Command
+from tests.benchmarks.table import Row, bounded, compared, memory
+
+MEMORY_LIMIT_MB = 200.0
+SHAPES = {"10,000 x 100 kB": (10_000, 100_000), "100,000 x 4 kB": (100_000, 4_096)}
+"""What is taken in: files and their bytes."""
+
+_HASH = "find data -type f -print0 | xargs -0 -n 256 -P 2 sha256sum > /dev/null"
+_WALK = "import os\nfor at, _, names in os.walk('data'):\n  for name in names: os.lstat(f'{at}/{name}')"
+
+
+def added(scratch: Path, size: Size) -> Iterator[Row]:
+    """P7: data is taken in, durably."""
+    for name, (files, length) in SHAPES.items():
+        ours, theirs = _projects(scratch / name.replace(" ", ""), files, length)
+        add, dvc, limit = size.measure(
+            [
+                _command("ciml data add", ("ciml", "data", "add", "data"), ours, _forget(ours)),
+                _command("dvc add", ("dvc", "add", "-q", "data"), theirs, _forget(theirs)),
+                _command("sha256sum on two cores", ("sh", "-c", _HASH), ours),
+            ]
+        )
+        yield compared("P7", f"add {name}", add, dvc, 1 / 8)
+        yield bounded("P7", f"add {name}", add, limit=limit.seconds, what="sha256sum -P 2", goal=1 / 0.7)
+        yield memory("P11", f"add {name}", add, limit_mb=MEMORY_LIMIT_MB)
+
+
+def looked_at(scratch: Path, size: Size) -> Iterator[Row]:
+    """P8: nothing has changed since the last time."""
+    for name, (files, length) in SHAPES.items():
+        ours, theirs = _projects(scratch / name.replace(" ", ""), files, length)
+        peers.call(("ciml", "data", "add", "data"), ours)
+        peers.call(("dvc", "add", "-q", "data"), theirs)
+        status, dvc, walk, start = size.measure(
+            [
+                _command("ciml data status", ("ciml", "data", "status"), ours),
+                _command("dvc data status", ("dvc", "data", "status", "-q"), theirs),
+                _command("walk and stat", (sys.executable, "-c", _WALK), ours),
+                _command("ciml --version", ("ciml", "--version"), ours),
+            ]
+        )
+        yield compared("P8", f"status of {name}, unchanged", status, dvc, None)
+        limit = start.seconds + 2 * walk.seconds
+        yield bounded(
+            "P8", f"status of {name}, unchanged", status, limit=limit, what="start + 2 x walk and stat", goal=1
+        )
+        yield memory("P11", f"status of {name}", status, limit_mb=MEMORY_LIMIT_MB)
+
+
+def one_new_file(scratch: Path, size: Size) -> Iterator[Row]:
+    """P7: one file more in a listing of a million."""
+    commands = [
+        _command(what, (sys.executable, "-m", "tests.benchmarks.listings", what, str(scratch / "store")), Path.cwd())
+        for what in (ENTRIES, CHANGED)
+    ]
+    whole, changed = size.measure(commands)
+    yield compared("P7", "listing of 1,000,000: one file more, against all anew", changed, whole, None)
+    told = (Path.cwd().parent / f"{Path.cwd().name}.bench-output").read_text()
+    yield Row("P7", "listing of 1,000,000: one file more", told.strip(), "", None, None)
+    yield memory("P11", "listing of 1,000,000", changed, limit_mb=MEMORY_LIMIT_MB)
+
+
+CASES = {"P7": added, "P8": looked_at, "listing": one_new_file}
+
+
+def main() -> int:
+    """Exit code 0 when all was measured, whether or not a goal was reached."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.data", description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="runs a command, of which the median counts (default 3)")
+    parser.add_argument("--case", action="append", choices=list(CASES), help="only this case; may be repeated")
+    arguments = parser.parse_args()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="ciml-bench-") as scratch:
+        for name in arguments.case or CASES:
+            (Path(scratch) / name).mkdir()
+            rows.extend(CASES[name](Path(scratch) / name, Size(full=True, runs=arguments.runs)))
+    print(table.text(rows))
+    print()
+    print(table.summary(rows))
+    return 1 if any(row.problem for row in rows) else 0
+
+
+def _projects(here: Path, files: int, length: int) -> tuple[Path, Path]:
+    """Two repositories with the same data: ours and DVC's."""
+    ours, theirs = here / "ciml", here / "dvc"
+    for number in range(files):
+        folder = ours / "data" / f"{number % 100:03d}"
+        if number < 100:
+            folder.mkdir(parents=True)
+        (folder / str(number)).write_bytes(os.urandom(length))
+    shutil.copytree(ours, theirs)
+    for project in (ours, theirs):
+        peers.call(("git", "init", "-q"), project)
+    peers.call(("dvc", "init", "-q"), theirs)
+    for setting, value in (
+        ("core.analytics", "false"),
+        ("core.check_update", "false"),
+        ("core.site_cache_dir", str(theirs / ".dvc/site")),
+    ):
+        peers.call(("dvc", "config", "--local", setting, value), theirs)
+    return ours, theirs
+
+
+def _forget(project: Path) -> Callable[[], None]:
+    """Forget that anything was taken in; the data stays."""
+
+    def forget() -> None:
+        for folder in (".git/ciml", ".dvc/cache", ".dvc/site", ".dvc/tmp"):
+            shutil.rmtree(project / folder, onerror=peers.writable_again)
+        for file in ("data.manifest.yaml", "data.dvc"):
+            (project / file).unlink(missing_ok=True)
+
+    return forget
+
+
+def _command(label: str, argv: tuple[str, ...], here: Path, prepare: Callable[[], None] = lambda: None) -> Command:
+    return Command(label, argv, here, peers.environment(), prepare=prepare)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
