@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from ciml.core.datachecks import DataVerdict
 from ciml.core.event import Event, Rights
 from ciml.core.handover import told
 from ciml.core.ids import ModelName, StageName
@@ -14,7 +15,7 @@ from ciml.core.plan import Decision, Graph, Plan, PlannedStage
 from ciml.core.report import Curve, DeploymentLine, MetricRow, ModelReport, Report, StageLine
 from ciml.core.results import Failed, Ran, Restored, Skipped, StageResult
 from ciml.core.value import Value
-from ciml.core.verdict import Status, Verdict
+from ciml.core.verdict import Finding, Status, Verdict
 
 Conclusion = Literal["success", "failure", "action-required"]
 
@@ -45,6 +46,8 @@ class Story(Value, frozen=True, kw_only=True):
     became: Mapping[ModelName, Became] = {}
     curves: tuple[Curve, ...] = ()
     data: tuple[str, ...] = ()
+    stopped_by: tuple[DataVerdict, ...] = ()
+    """Data that was not let through, so that no stage was run."""
     deployments: tuple[DeploymentLine, ...] = ()
     notices: tuple[str, ...] = ()
     error: str = ""
@@ -57,7 +60,7 @@ def report_of(story: Story) -> Report:
     graph, planned = story.graph, story.planned
     changes = planned.changes
     changed: dict[str, tuple[str, ...]] = {"code": changes.code, "data": changes.data, "params": changes.params}
-    models = tuple(_model(item, story) for item in story.judged)
+    models = (*map(_data, story.stopped_by), *(_model(item, story) for item in story.judged))
     return Report(
         event=story.event,
         head=planned.head,
@@ -98,6 +101,25 @@ def _stage(planned: PlannedStage, story: Story) -> StageLine:
     )
 
 
+def _data(verdict: DataVerdict) -> ModelReport:
+    """Data that was not let through, check by check as a model would be."""
+    return ModelReport(
+        name=ModelName(verdict.path),
+        verdict="rejected",
+        reason=verdict.reason,
+        checks=_checks(verdict.findings),
+        notes=verdict.notes,
+        outcome="No stage was run on it.",
+    )
+
+
+def _checks(findings: Sequence[Finding]) -> tuple[CheckLine, ...]:
+    return tuple(
+        CheckLine(check=found.check, passed=found.passed, left=found.left, right=found.right, detail=found.detail)
+        for found in findings
+    )
+
+
 def _model(item: Judged, story: Story) -> ModelReport:
     verdict, became = item.verdict, story.became.get(item.model.name, Became())
     return ModelReport(
@@ -105,10 +127,7 @@ def _model(item: Judged, story: Story) -> ModelReport:
         verdict=verdict.status.value,
         reason=verdict.reason,
         recorded=item.recorded,
-        checks=tuple(
-            CheckLine(check=found.check, passed=found.passed, left=found.left, right=found.right, detail=found.detail)
-            for found in verdict.findings
-        ),
+        checks=_checks(verdict.findings),
         metrics=_metrics(verdict),
         notes=verdict.notes,
         hint=verdict.hint,

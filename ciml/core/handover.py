@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ciml.core.datachecks import DataVerdict
 from ciml.core.ids import CommitSha, Digest, ModelName, StageName
 from ciml.core.results import Cancelled, Failed, Ran, Record, Restored, Skipped, StageResult
 from ciml.core.value import Value
@@ -38,8 +39,8 @@ class HandedPlan(Value, frozen=True, kw_only=True):
     """Job -> its batches, each a list of stages between spaces; a job without work is absent."""
     rescore: tuple[ModelName, ...] = ()
     """Models whose champion is to be scored again."""
-    deploy: tuple[str, ...] = ()
-    """Environments that something is to be deployed to."""
+    data: tuple[DataVerdict, ...] = ()
+    """What the checks on data said; where one did not hold, no job runs."""
 
 
 Told = Literal["ran", "restored", "skipped", "failed", "cancelled"]

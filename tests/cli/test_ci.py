@@ -213,3 +213,21 @@ def test_c151_a_deployment_without_a_receipt_has_failed(team: Team, tmp_path: Pa
     assert lost.code == 13, lost
     assert "no receipt" in lost.out
     assert state(team.origin, team.model).deployments == {}
+
+
+def test_data_that_does_not_hold_stops_the_run(team: Team) -> None:
+    """No job runs a stage; the last one says so check by check, exits 10, and nothing is registered."""
+    rules = "data:\n  rows.csv: {rows: {min: 3}}\n"
+    pipeline = CIML_YAML.replace("  MODEL:", f"  {team.model}:").replace(
+        "inputs: [src.txt]", "inputs: [src.txt, rows.csv]"
+    )
+    team.origin.commit({"ciml.yaml": pipeline + rules, "rows.csv": "a,b\n1,2\n"}, "too few rows")
+    jobs = team.jobs().push("main")
+    assert jobs.job("plan", "plan").code == 0
+    assert json.loads(jobs.outputs["stages"]) == {}
+    settled = jobs.job("settle", "settle", takes=("plan",))
+    assert settled.code == 10, settled
+    assert jobs.outputs["verdict"] == "rejected"
+    assert "rows.csv" in jobs.summary and "No stage was run on it" in jobs.summary
+    assert team.jobs().push("main").job("all").code == 10
+    assert team.versions() == []

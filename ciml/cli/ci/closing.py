@@ -17,6 +17,7 @@ from ciml.cli.commands.run import of_failures
 from ciml.cli.registering import Registering
 from ciml.cli.registry import NO_REGISTRY
 from ciml.cli.running import Running, show
+from ciml.core.datachecks import DataVerdict
 from ciml.core.errors import CimlError, ExitCode, RaceError, RejectedError
 from ciml.core.event import Kind
 from ciml.core.ids import ModelName
@@ -122,7 +123,7 @@ class Closing:
 
     # Telling.
 
-    def tell(self, made: Performance, code: ExitCode, *, error: str = "") -> Report:
+    def tell(self, made: Performance, code: ExitCode, *, error: str = "", data: Sequence[DataVerdict] = ()) -> Report:
         """The report, which is in the summary, the outputs, the handover and the pull request from now on."""
         call = self._call
         report = report_of(
@@ -137,6 +138,7 @@ class Closing:
                 judged=made.judged,
                 became=self.became,
                 curves=curves(made, call.project.store),
+                stopped_by=tuple(verdict for verdict in data if not verdict.lets_through),
                 deployments=self._deployments,
                 notices=tuple(call.notices),
                 error=error,
@@ -144,7 +146,8 @@ class Closing:
                 conclusion="success" if code is ExitCode.OK else "failure",
             )
         )
-        publish(call, report, self._outputs(made))
+        outputs = self._outputs(made)
+        publish(call, report, {**outputs, "verdict": Status.REJECTED} if data else outputs)
         return report
 
     def _outputs(self, made: Performance) -> dict[str, str]:
@@ -165,10 +168,12 @@ class Closing:
         failed = [result for result in made.results.values() if isinstance(result, Failed)]
         if failed:
             return of_failures(failed)
-        call = self._call
         rejected = any(self._counts(item) for item in made.judged if item.verdict.status is Status.REJECTED)
-        if not rejected:
-            return ExitCode.OK
+        return self.of_rejection() if rejected else ExitCode.OK
+
+    def of_rejection(self) -> ExitCode:
+        """What a rejection means for the job, as `triggers` and `on-rejection` say."""
+        call = self._call
         pull_request = call.event.kind in (Kind.PULL_REQUEST, Kind.MERGE_GROUP)
         red = call.require == "accepted" if pull_request else call.project.pipeline.on_rejection == "fail"
         return ExitCode.REJECTED if red else ExitCode.OK

@@ -7,7 +7,9 @@ import json
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import publish_outputs
+from ciml.cli.ci.data import check_data
 from ciml.cli.commands.plan import show
+from ciml.cli.datachecking import show_data
 from ciml.core.batches import batches
 from ciml.core.errors import CimlError, ExitCode, MissingExtraError
 from ciml.core.handover import HandedPlan
@@ -20,13 +22,18 @@ def plan(call: Call) -> ExitCode:
         return nothing(call)
     choice = choose(call)
     show(choice.planned, call.console)
-    champions = tuple(_bring(call, choice))
+    data = check_data(call, choice)
+    show_data(data, call.console)
+    stopped = not all(verdict.lets_through for verdict in data)
+    jobs = {} if stopped else choice.jobs
+    champions = () if stopped else tuple(_bring(call, choice))
     handed = HandedPlan(
         head=call.head_commit,
         base=call.prepared.base,
         base_reason=call.base.reason,
-        jobs={job: tuple(" ".join(batch) for batch in batches(names)) for job, names in choice.jobs.items()},
+        jobs={job: tuple(" ".join(batch) for batch in batches(names)) for job, names in jobs.items()},
         rescore=champions,
+        data=data,
     )
     hand_over(call, handed)
     for notice in call.notices:
@@ -44,7 +51,6 @@ def hand_over(call: Call, plan: HandedPlan) -> None:
             "changed": str(bool(plan.jobs)).lower(),
             "stages": json.dumps(plan.jobs, separators=(",", ":")),
             "rescore": json.dumps(list(plan.rescore)),
-            "deploy": json.dumps(list(plan.deploy)),
             "plan": path,
         },
     )

@@ -12,6 +12,7 @@ from ciml.cli.ci.admission import admit
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import Closing
+from ciml.cli.ci.data import check_data, stopped
 from ciml.cli.ci.deploy import deploy_here, order, promotion, release, tell
 from ciml.cli.ci.extras import require_extras
 from ciml.cli.ci.plan import nothing
@@ -21,6 +22,7 @@ from ciml.cli.console import Live
 from ciml.cli.running import Running
 from ciml.cli.signals import interruptible
 from ciml.core.errors import CimlError, ExitCode, RaceError
+from ciml.core.handover import HandedPlan
 from ciml.core.report import DeploymentLine
 
 _ROUNDS = 3
@@ -35,6 +37,9 @@ def settle(call: Call) -> ExitCode:
         return nothing(call)
     choice, running = choose(call), _running(call)
     require_extras(call, choice)
+    plan = call.taken.read("", "plan", HandedPlan)
+    if plan is not None and not all(verdict.lets_through for verdict in plan.data):
+        return stopped(call, choice, running, plan.data)
     relayed = Relayed(call)
     with Live(call.console, 0) as live, interruptible():
         means = relayed.instead(running.means(live))
@@ -51,6 +56,9 @@ def whole(call: Call) -> ExitCode:
         return nothing(call)
     choice, running = choose(call), _running(call)
     require_extras(call, choice)
+    data = check_data(call, choice)
+    if not all(verdict.lets_through for verdict in data):
+        return stopped(call, choice, running, data)
     stages = call.prepared.graph.pipeline.stages.values()
     with Live(call.console, len(choice.needed)) as live, interruptible():
         for attempt in range(1, _ROUNDS + 1):
