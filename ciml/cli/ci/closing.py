@@ -13,6 +13,7 @@ from ciml.cli.aftermath import Aftermath
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice
 from ciml.cli.ci.curves import curves
+from ciml.cli.ci.datalines import data_lines
 from ciml.cli.commands.run import of_failures
 from ciml.cli.registering import Registering
 from ciml.cli.registry import NO_REGISTRY
@@ -138,6 +139,7 @@ class Closing:
                 judged=made.judged,
                 became=self.became,
                 curves=curves(made, call.project.store),
+                data=data_lines(call),
                 stopped_by=tuple(verdict for verdict in data if not verdict.lets_through),
                 deployments=self._deployments,
                 notices=tuple(call.notices),
