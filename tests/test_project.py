@@ -26,8 +26,9 @@ HEAVY = frozenset(
 
 
 def test_there_are_locks() -> None:
-    """Development and benchmarks each have one."""
-    assert [lock.name for lock in LOCKS] == ["bench.lock", "dev.lock"]
+    """Development, benchmarks and the Action have theirs."""
+    names = [lock.name for lock in LOCKS]
+    assert names == ["action-all.lock", "action-store.lock", "action.lock", "bench.lock", "dev.lock"]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)

@@ -3,8 +3,9 @@
     python -I -m ciml.cli.action
 
 Inputs are one JSON object in the variable CIML_INPUTS, so nothing of them is ever text of a script.
-The Action begins with few packages; where more are needed it is told so by the output `more`,
-brings them and calls this once more, with CIML_MORE set.
+In a container the runner translates paths of the machine, but only where they are the whole of a
+variable: folders have variables of their own. The Action begins with few packages; where more are
+needed it is told which by the output `more`, brings them and calls this again, with CIML_MORE set.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
+from functools import partial
 
 import msgspec
 
 from ciml.adapters.ci.runner import Runner
+from ciml.adapters.git.credentials import with_config
 from ciml.cli.main import main as ciml
 from ciml.core.errors import CimlError, ConfigurationError, ExitCode, MissingExtraError
 
@@ -35,6 +38,10 @@ _INPUTS = {
     "comment": "CIML_COMMENT",
 }
 """Input -> variable that it sets, where it says something."""
+_FOLDERS = {"from": "CIML_FROM", "to": "CIML_TO"}
+"""Input -> variable that holds it as this machine or container knows it."""
+_RUNS_STAGES = frozenset({"stage", "rescore"})
+"""Phases that need no package but the store's: they may neither ask the registry nor tell anybody."""
 
 
 def arguments(inputs: Mapping[str, str]) -> list[str]:
@@ -108,11 +115,16 @@ def given(environ: Mapping[str, str]) -> dict[str, str]:
         inputs = msgspec.json.decode(environ.get("CIML_INPUTS", "{}"), type=dict[str, str])
     except msgspec.MsgspecError as error:
         raise ConfigurationError(f"CIML_INPUTS is not the Action's inputs: {error}") from error
+    inputs |= {name: environ[variable] for name, variable in _FOLDERS.items() if variable in environ}
     return {name: value.strip() for name, value in inputs.items()}
 
 
 def prepare(inputs: Mapping[str, str], environ: MutableMapping[str, str]) -> None:
-    """Set the variables that inputs stand for, and lay the signing key down as the file that is read."""
+    """Set the variables that inputs stand for, and lay the signing key down as the file that is read.
+
+    Git is told that the work tree may be read: in a container it belongs to the machine's user, and the
+    runner has checked it out for this very job.
+    """
     for name, variable in _INPUTS.items():
         if inputs.get(name):
             environ[variable] = inputs[name]
@@ -122,6 +134,8 @@ def prepare(inputs: Mapping[str, str], environ: MutableMapping[str, str]) -> Non
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(environ[_KEY].strip() + "\n")
         environ[_KEY] = path
+    if tree := environ.get("GITHUB_WORKSPACE"):
+        environ.update(with_config(environ, [("safe.directory", tree)]))
 
 
 def main() -> int:
@@ -134,13 +148,19 @@ def main() -> int:
         sys.stderr.write(f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
         return error.code
     prepare(inputs, os.environ)
-    return ciml(words, missing=None if os.environ.get("CIML_MORE") else _ask_for)
+    return ciml(words, missing=None if os.environ.get("CIML_MORE") else partial(_ask_for, words))
 
 
-def _ask_for(error: MissingExtraError) -> int:
+def _ask_for(words: Sequence[str], error: MissingExtraError) -> int:
     sys.stdout.write(f"{error.message}: it is brought now.\n")
-    Runner(os.environ).outputs({"more": error.extra})
+    Runner(os.environ).outputs({"more": lock_with(error.extra, words)})
     return ExitCode.OK
+
+
+def lock_with(extra: str, words: Sequence[str]) -> str:
+    """The lock file that has an extra, and all that the rest of the call may ask for."""
+    phase = words[words.index("ci") + 1 :][:1] if "ci" in words else []
+    return "action-store" if extra == "aws" and _RUNS_STAGES.issuperset(phase or "?") else "action-all"
 
 
 if __name__ == "__main__":

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from ciml.cli.action import arguments, check, given, prepare
+from ciml.adapters.git.command import Git
+from ciml.cli.action import arguments, check, given, lock_with, prepare
 from ciml.core.errors import ConfigurationError
 from tests.cli.calls import environment
+from tests.repobuilder import RepoBuilder
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,10 +62,6 @@ def test_c004_the_script_refuses_it_too(tmp_path: Path) -> None:
     env = {
         **environment(),
         "INPUT_PYTHON_VERSION": f"1; touch {tmp_path}/canary",
-        "GITHUB_ACTION_PATH": str(ROOT),
-        "GITHUB_OUTPUT": str(tmp_path / "output"),
-        "RUNNER_OS": "Linux",
-        "RUNNER_ARCH": "X64",
     }
     done = subprocess.run([str(ROOT / ".github/action/check")], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 3
@@ -77,6 +76,44 @@ def test_inputs_are_one_variable() -> None:
     for wrong in ("[]", "{", '{"a": 1}'):
         with pytest.raises(ConfigurationError, match="CIML_INPUTS"):
             given({"CIML_INPUTS": wrong})
+
+
+def test_folders_are_those_of_the_container() -> None:
+    """A runner translates a path that is the whole of a variable, and none inside of JSON."""
+    told = {"CIML_INPUTS": '{"from": "/home/runner/in", "to": ""}', "CIML_FROM": "/__w/in", "CIML_TO": ""}
+    assert given(told) == {"from": "/__w/in", "to": ""}
+
+
+@pytest.mark.parametrize(
+    ("extra", "words", "lock"),
+    [
+        ("aws", ["ci", "stage", "train"], "action-store"),
+        ("aws", ["-C", "sub", "ci", "rescore"], "action-store"),
+        ("aws", ["ci"], "action-all"),
+        ("aws", ["ci", "plan"], "action-all"),
+        ("aws", ["run", "stage"], "action-all"),
+        ("mlflow", ["ci", "settle"], "action-all"),
+        ("data", ["ci", "stage"], "action-all"),
+    ],
+)
+def test_what_else_is_installed(extra: str, words: list[str], lock: str) -> None:
+    """A job that runs stages in a shared store is spared the registry's packages; the lock is one there is."""
+    assert lock_with(extra, words) == lock
+    assert (ROOT / f"requirements/{lock}.lock").exists()
+
+
+def test_a_work_tree_of_another_user_is_the_job_s_own(tmp_path: Path) -> None:
+    """In a container the checkout belongs to the machine's user: Git is told to trust that folder, and no other."""
+    if os.geteuid():
+        pytest.skip("only root can give a folder away")
+    for name in ("workspace", "elsewhere"):
+        RepoBuilder(tmp_path / name).commit({"a": "1"})
+        subprocess.run(["chown", "-R", "12345", str(tmp_path / name)], check=True)
+    environ = {**environment(), "GITHUB_WORKSPACE": str(tmp_path / "workspace")}
+    assert Git(str(tmp_path / "workspace"), environ).ask("status").code != 0
+    prepare({}, environ)
+    assert Git(str(tmp_path / "workspace"), environ).ask("status").code == 0
+    assert Git(str(tmp_path / "elsewhere"), environ).ask("status").code != 0
 
 
 def test_inputs_that_are_variables(tmp_path: Path) -> None:

@@ -71,6 +71,10 @@ class Connection:
             yield
         except CimlError:
             raise
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"the registry {self.shown} needs all of MLflow, and {error.name} is not installed", extra="mlflow"
+            ) from error
         except Exception as error:
             if not _foreign(error):
                 raise
