@@ -27,8 +27,21 @@ class Folded(Value, frozen=True, kw_only=True):
     lines: tuple[str, ...]
 
 
+class Block(Value, frozen=True, kw_only=True):
+    """A text as it stands, line by line."""
+
+    text: str
+
+
+class Tagged(Value, frozen=True, kw_only=True):
+    """A text with a tag before it, such as CloudFormation's `!Sub`."""
+
+    tag: str
+    value: str
+
+
 Scalar = str | int | float | bool | None
-Node = Scalar | Noted | Folded | Mapping[str, "Node"] | Sequence["Node"]
+Node = Scalar | Noted | Tagged | Folded | Block | Mapping[str, "Node"] | Sequence["Node"]
 
 
 def text(document: Mapping[str, Node], *, blank_before: frozenset[str] = frozenset()) -> str:
@@ -51,6 +64,8 @@ def _entry(key: str, node: Node, depth: int) -> list[str]:
     head = f"{pad}{_key(key)}:"
     if node is None:
         return [head]
+    if isinstance(node, Block):
+        return [f"{head} |", *(f"{pad}  {line}".rstrip() for line in node.text.rstrip("\n").split("\n"))]
     if isinstance(node, Folded):
         return [f"{head} >-", *(f"{pad}  {line}" for line in node.lines)]
     if isinstance(node, Mapping):
@@ -80,11 +95,13 @@ def _item(node: Node, depth: int) -> Iterator[str]:
     yield from lines[1:]
 
 
-def scalar(node: Scalar | Noted, *, flow: bool = False) -> str:
+def scalar(node: Scalar | Noted | Tagged, *, flow: bool = False) -> str:
     """One value, quoted where it would mean something else."""
     match node:
         case Noted(value=value, note=note):
             return f"{scalar(value)} # {note}"
+        case Tagged(tag=tag, value=value):
+            return f"!{tag} {scalar(value, flow=flow)}"
         case None:
             return "null"
         case bool():

@@ -16,13 +16,18 @@ from ciml.cli.invocation import Invocation
     "--template", "name", metavar="NAME", default="sklearn", show_default=True, help="Which project to write."
 )
 @click.option("--action", metavar="OWNER/REPO@SHA", help="Write a GitHub workflow as well, which uses this Action.")
+@click.option("--from", "other", metavar="FILE", help="Convert this dvc.yaml, and say what is not carried over.")
 @click.pass_obj
-def command(invocation: Invocation, name: str, action: str | None) -> int:
+def command(invocation: Invocation, name: str, action: str | None, other: str | None) -> int:
     """Write ciml.yaml and a small working project here; no file of yours is replaced.
 
     Where there is no Git repository yet, one is made. The workflow is written where the Action is known: by
     --action, or since ciml was installed from a commit on GitHub.
     """
+    if other is not None:
+        from ciml.cli.converting import convert
+
+        return convert(invocation, other)
     from ciml.adapters import templates
     from ciml.adapters.git.command import Git
     from ciml.adapters.tools import installed_from

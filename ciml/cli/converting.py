@@ -1,0 +1,90 @@
+"""`ciml init --from dvc.yaml`: another tool's pipeline as ciml.yaml."""
+
+from __future__ import annotations
+
+import os
+
+from ciml.app.plan import prepare
+from ciml.cli.console import Console
+from ciml.cli.invocation import Invocation
+from ciml.cli.wiring import Place, open_place, project_at
+from ciml.core.changes import CONFIGURATION
+from ciml.core.errors import ConfigurationError, ExitCode, RepositoryError, UsageError
+from ciml.core.ids import RepoPath
+
+
+def convert(invocation: Invocation, given: str) -> ExitCode:
+    """Write ciml.yaml from a dvc.yaml, say what it could not carry over, and check what was written.
+
+    Raises:
+        UsageError: it is no dvc.yaml.
+        RepositoryError: there is a ciml.yaml already.
+    """
+    from ciml.adapters.dvc import convert_text
+
+    console = Console(invocation)
+    with open_place(invocation) as place:
+        root, file = _file(place, invocation, given)
+        tree = place.repository.work_tree()
+        text = tree.read(file)
+        if text is None:
+            raise UsageError(f"there is no {given}", hint="Name the dvc.yaml to convert.")
+        if os.path.lexists(f"{root}/{CONFIGURATION}"):
+            raise RepositoryError(
+                f"there is a {CONFIGURATION} already; nothing was written", hint="Move it away, or name it otherwise."
+            )
+        files = {entry.path for entry in tree.files(RepoPath(""))} | set(tree.untracked(RepoPath("")))
+        made = convert_text(text, file=file, files=files, read=tree.read)
+        with open(f"{root}/{CONFIGURATION}", "x", encoding="utf-8") as target:
+            target.write(made.text)
+    problems = _problems(invocation)
+    console.document(
+        {
+            "from": file,
+            "created": [CONFIGURATION],
+            "stages": made.stages,
+            "notes": [
+                {"file": note.file, "line": note.line, "about": note.about, "note": note.text} for note in made.notes
+            ],
+            "problems": problems,
+        }
+    )
+    console.line(f"wrote     {CONFIGURATION} ({made.stages} stages)")
+    if made.notes:
+        console.line()
+        console.line("Not carried over, or not as it was:")
+        for note in made.notes:
+            console.line(f"  {note}")
+    if problems:
+        console.line()
+        console.line("To be put right before it runs:")
+        for problem in problems:
+            console.line(f"  {problem}")
+    console.line()
+    console.line("Next:")
+    console.line("  ciml validate")
+    console.line("  git add ciml.yaml && git commit -m 'Run by ciml'")
+    console.line("  ciml run")
+    return ExitCode.OK
+
+
+def _file(place: Place, invocation: Invocation, given: str) -> tuple[str, RepoPath]:
+    """The work tree's root, and the file's path in it."""
+    root = place.root
+    if root is None:
+        raise RepositoryError("this repository is bare: there is no work tree to write to", hint="git clone it")
+    full = os.path.realpath(os.path.join(invocation.directory, given))
+    base = os.path.realpath(root)
+    if not full.startswith(f"{base}/") or os.path.basename(full) != "dvc.yaml":
+        raise UsageError(f"{given} is no dvc.yaml of this repository", hint="ciml init --from dvc.yaml")
+    return root, RepoPath(full[len(base) + 1 :])
+
+
+def _problems(invocation: Invocation) -> list[str]:
+    """What `ciml validate` would say of what was written."""
+    try:
+        with open_place(invocation) as place:
+            prepare(project_at(place, invocation, {}))
+    except ConfigurationError as error:
+        return [str(problem) for problem in error.problems] or [error.message]
+    return []
