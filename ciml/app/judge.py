@@ -24,7 +24,7 @@ from ciml.core.pipeline import Compare, Model
 from ciml.core.plan import Evidence, Graph, Known, LeftOut, Pending, State, made_inputs, output_of
 from ciml.core.producers import Producers
 from ciml.core.results import Failed, Output, Record
-from ciml.core.verdict import Status, Verdict
+from ciml.core.verdict import Status
 
 
 class Fetch(Protocol):
@@ -110,7 +110,10 @@ class Judging:
         key = keys.verdict(judged.recipe, recipes, judged.policy, judged.champion)
         judged = msgspec.structs.replace(judged, key=key)
         if not anew and (before := ledger.verdicts.get(key)) and _stands(before, judged, ledger):
-            return msgspec.structs.replace(judged, verdict=before.verdict, recorded=True, recorded_at=before.commit)
+            return _recorded(judged, before)
+        own = _own(judged, ledger) if not anew else None
+        if own and own.key == keys.verdict(judged.recipe, recipes, judged.policy, own.champion):
+            return _recorded(judged, own)  # nothing that it was judged by has changed since
         self._ready(model)
         if judged.artifact is None:
             return judged
@@ -126,19 +129,10 @@ class Judging:
             reason = f"the champion cannot be read here: {error.message}"
             return msgspec.structs.replace(judged, verdict=gate.not_judged(model.name, reason), lasting=False)
         verdict = gate.judge(model, candidate, rival, self._params)
-        own = self._own_verdict(judged, ledger)
-        if own and verdict.status is Status.UNCHANGED and not anew:
-            return msgspec.structs.replace(judged, verdict=own, recorded=True)
+        if own and verdict.status is Status.UNCHANGED:
+            return _recorded(judged, own)
         lasting = not isinstance(rival, Incomparable) or rival.lasting
         return msgspec.structs.replace(judged, verdict=verdict, lasting=lasting)
-
-    def _own_verdict(self, judged: Judged, ledger: LedgerState) -> Verdict | None:
-        """The verdict that let the champion through, where the candidate is the champion's own recipe."""
-        champion = ledger.champion
-        if champion is None or ledger.recipes.get(judged.recipe) != champion.version:
-            return None
-        before = ledger.verdicts.get(ledger.versions[champion.version].verdict or Digest(""))
-        return before.verdict if before and before.recipe == judged.recipe else None
 
     # What is judged.
 
@@ -326,6 +320,19 @@ class Judging:
             for output in record.outputs
         )
         return msgspec.structs.replace(record, outputs=outputs)
+
+
+def _own(judged: Judged, ledger: LedgerState) -> Judgement | None:
+    """The judgement that let the champion through, where the candidate is the champion's own recipe."""
+    champion = ledger.champion
+    if champion is None or ledger.recipes.get(judged.recipe) != champion.version:
+        return None
+    before = ledger.verdicts.get(ledger.versions[champion.version].verdict or Digest(""))
+    return before if before and before.recipe == judged.recipe else None
+
+
+def _recorded(judged: Judged, before: Judgement) -> Judged:
+    return msgspec.structs.replace(judged, verdict=before.verdict, recorded=True, recorded_at=before.commit)
 
 
 def _stands(before: Judgement, judged: Judged, ledger: LedgerState) -> bool:
