@@ -187,9 +187,9 @@ class Hub:
         payload = self.payloads.workflow_dispatch(f".github/workflows/{workflow}", ref, inputs)
         return self._on_default("workflow_dispatch", payload, ref=ref, workflow=workflow)
 
-    def rerun(self, run: Run) -> Run:
-        """The run after its failed jobs were run again."""
-        run.rerun_of_failed()
+    def rerun(self, run: Run, *jobs: str) -> Run:
+        """The run after its failed jobs were run again, or those that are named; and all that comes after them."""
+        run.again(jobs)
         self.api.finish(run.id, run.conclusion, run.attempt)
         return run
 

@@ -46,6 +46,7 @@ class Installed:
     """
 
     def __init__(self, folder: Path, action: Path) -> None:
+        self.action = action
         self._made = {kind: _environment(folder / kind, action, kind) for kind in KINDS.values()}
 
     def __call__(self, job: Job, step: StepRun) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,12 +132,13 @@ class Run:
         self.graph.execute(kept or {})
         self.conclusion = self._concluded(self.graph)
 
-    def rerun_of_failed(self) -> None:
-        """Another attempt of what has failed, and of all that comes after it."""
+    def again(self, jobs: Sequence[str] = ()) -> None:
+        """Another attempt of these jobs, else of those that have failed; and of all that comes after them."""
         assert self.graph is not None
         graph = self.graph
         failed = {name for name, done in graph.done.items() if done.result in (FAILURE, CANCELLED)}
-        again = {name for name in graph.specs if failed & {name, *graph.ancestors(name)}}
+        first = set(jobs) or failed
+        again = {name for name in graph.specs if first & {name, *graph.ancestors(name)}}
         self.execute({name: done for name, done in graph.done.items() if name not in again})
 
     def secrets(self) -> dict[str, str]:
