@@ -12,6 +12,7 @@ from tests.benchmarks.dags import Dag
 from tests.benchmarks.measure import Command, Measurement, in_turn
 from tests.benchmarks.peers import Ciml, Doit, Dvc, Make, Snakemake, Tool
 from tests.benchmarks.table import Row, bounded, compared, memory
+from tests.benchmarks.transfers import transfers
 
 MEMORY_LIMIT_MB = 80.0
 
@@ -155,6 +156,11 @@ def plan_of_a_large_tree(scratch: Path, size: Size) -> Iterator[Row]:
         yield memory("P11", work, plan, limit_mb=MEMORY_LIMIT_MB)
 
 
+def bucket(scratch: Path, size: Size) -> Iterator[Row]:
+    """P10: push and pull of 1,000 x 100 KB and 4 x 256 MB, beside boto3's transfer manager."""
+    yield from transfers(scratch, size.measure)
+
+
 CASES: dict[str, Case] = {
     "P2": start_up,
     "P1": nothing_to_do,
@@ -162,6 +168,7 @@ CASES: dict[str, Case] = {
     "P3": all_to_do,
     "P4": restore,
     "P5": plan_of_a_large_tree,
+    "P10": bucket,
 }
 
 

@@ -96,6 +96,8 @@ class Bucket:
         self._owner = aws.expected_owner(environ)
         self._lock = threading.Lock()
         self._clock = 0
+        self._keeps_checksums = True
+        """Whether it makes sense to ask the service for one that it did not tell by itself."""
         self.uri = f"s3://{self._bucket}/{self._prefix}".rstrip("/")
         self.place = f"{aws.endpoint('s3', environ) or ''} {self.uri}"
         """Tells it from the same name at another service."""
@@ -172,10 +174,15 @@ class Bucket:
         """
         checksum = base64.b64encode(bytes.fromhex(digest)).decode()
         with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
-            answer = self._sent(lambda: self._client.put_object(**self._at(name), Body=body, ChecksumSHA256=checksum))
+            answer = self._sent(
+                lambda: self._client.put_object(
+                    **self._at(name), Body=body, ChecksumSHA256=checksum, ChecksumAlgorithm="SHA256"
+                )
+            )
         stored = answer.get("ChecksumSHA256")
-        if stored is None:
+        if stored is None and self._keeps_checksums:
             stored = self._checksum(name)
+            self._keeps_checksums = stored is not None
         if stored not in (None, checksum):
             raise IntegrityError(
                 f"{self.address(name)} was changed on its way: the service has other bytes than were sent"
@@ -301,7 +308,12 @@ class Bucket:
             try:
                 answer = self._sent(
                     lambda: self._client.upload_part(
-                        **self._at(name), UploadId=upload, PartNumber=number, Body=body, ChecksumSHA256=checksum
+                        **self._at(name),
+                        UploadId=upload,
+                        PartNumber=number,
+                        Body=body,
+                        ChecksumSHA256=checksum,
+                        ChecksumAlgorithm="SHA256",
                     )
                 )
             except ClientError as error:
