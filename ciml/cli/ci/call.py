@@ -224,8 +224,13 @@ class Call:
 
 
 @contextmanager
-def open_call(invocation: Invocation, asked: Asked) -> Iterator[Call]:
+def open_call(invocation: Invocation, asked: Asked, *, first: bool = False) -> Iterator[Call]:
     """The call for what has happened, closed at the end.
+
+    Args:
+        invocation: how ciml was called.
+        asked: what the command line says.
+        first: this is the first job of a run, which brings new data in where the event asks for that.
 
     Raises:
         TrustError: the event may not run the code that is checked out.
@@ -234,11 +239,37 @@ def open_call(invocation: Invocation, asked: Asked) -> Iterator[Call]:
     environ = invocation.environ
     seen = with_token(environ, server=environ.get("GITHUB_SERVER_URL") or _SERVER, token=environ.get(TOKEN, ""))
     invocation = msgspec.structs.replace(invocation, environ=seen)
+    if first:
+        _bring_data(invocation, asked)
     with open_place(invocation) as place:
-        event = detect(environ, place.repository, event=asked.event, base=asked.base, head=asked.head)
-        allowed = rights(event, checked_out=place.repository.head())
-        if allowed.refusal is not None:
-            raise allowed.refusal
+        event, allowed = _allowed(place, environ, asked)
         # What a fork's pull request makes is believed by nobody, on a runner that keeps its disk least of all.
         place.move_into(allowed.space or f"alone/{secrets.token_hex(8)}", allowed.reads)
         yield Call(place, invocation, asked, event, allowed)
+
+
+def _allowed(place: Place, environ: Mapping[str, str], asked: Asked) -> tuple[Event, Rights]:
+    event = detect(environ, place.repository, event=asked.event, base=asked.base, head=asked.head)
+    allowed = rights(event, checked_out=place.repository.head())
+    if allowed.refusal is not None:
+        raise allowed.refusal
+    return event, allowed
+
+
+def _bring_data(invocation: Invocation, asked: Asked) -> None:
+    """Turn what arrived at the manifests' sources into a commit, and work on that, where the event asks for it."""
+    with open_place(invocation) as place:
+        event, allowed = _allowed(place, invocation.environ, asked)
+        branch, before = event.branch, place.repository.head()
+    if not allowed.syncs or branch is None:
+        return
+    from ciml.cli.syncing import Wanted, sync
+
+    sync(invocation, Wanted(commit=True, branch=branch))
+    with open_place(invocation) as place:
+        repository = place.repository
+        tip = repository.remote_head(branch) if repository.remote_url() is not None else None
+        if tip is None or tip == before or before is None or repository.base(tip).commit is None:
+            return
+        if repository.reaches(tip, before):
+            repository.git.run("checkout", "--quiet", "--detach", tip)

@@ -66,5 +66,5 @@ def command(
     asked = Asked(words=names, taken=taken, handed=handed, event=event, base=base, head=head, params=params)
     module, function = PHASES[phase]
     carry_out: Callable[[Call], ExitCode] = getattr(import_module(f"ciml.cli.ci.{module}"), function)
-    with open_call(invocation, asked) as call:
+    with open_call(invocation, asked, first=phase in ("all", "plan")) as call:
         return carry_out(call)
