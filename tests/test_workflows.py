@@ -63,15 +63,65 @@ triggers:
 store: s3://acme-ml/ciml
 registry: https://mlflow.acme.example
 """
-MANY = MANY.replace("DIGEST", "0123456789abcdef" * 4)
-PIPELINES = {"smallest": SMALLEST, "many": MANY}
+# Names that mean something to YAML, to GitHub's expressions or to the workflow itself, wherever a name may stand.
+HOSTILE = """\
+params:
+  Q: 1
+  q: 2
+  a.b: 3
+  yes: "no"
+  "null": {type: string, default: "${x}", enum: ["${x}", "1e3", "~", ": #", "it's"]}
+stages:
+  train--0: {run: echo, inputs: [train.py], outputs: [a], image: "ghcr.io/acme/x@sha256:DIGEST"}
+  train: {run: echo, inputs: [a], outputs: [b], runs-on: ["on", "gpu: a #1", "*x"]}
+  Rescore: {run: echo, inputs: [b], outputs: [c], timeout: 90s, retry: {attempts: 3}}
+  deploy-x: {run: echo, inputs: [c], outputs: [d]}
+  "null": {run: echo, inputs: [d], outputs: [e], pass-env: [NO], secrets: [YES]}
+  "1e3": {run: echo, inputs: [e], outputs: [model.pkl], metrics: [metrics.json]}
+models:
+  "on":
+    path: model.pkl
+    gate: [accuracy > 0.5]
+    deploy:
+      "null": {after: promotion, run: x, secrets: [TARGET_KEY], runs-on: [mine, "no"], timeout: 90s}
+      a.b: {after: release, sagemaker: x}
+triggers:
+  push: {branches: ["!x", "*", "fix/#1", "'", "${x}", "&x", "on"]}
+  release: {tags: ["v[0-9]+.x", "%"], wait: 2h}
+"""
+MANY, HOSTILE = (text.replace("DIGEST", "0123456789abcdef" * 4) for text in (MANY, HOSTILE))
+DEPLOYING = """\
+stages:
+  train: {run: python train.py, inputs: [train.py, data], outputs: [m], metrics: [metrics.json]}
+models:
+  a: {path: m, gate: [x > 1], deploy: {production: {after: release, run: x, secrets: [A], runs-on: one}}}
+  b: {path: m, gate: [x > 2], deploy: {production: {after: release, lambda: f, secrets: [A, B], timeout: 10m}}}
+triggers: {pull-request: false}
+"""
+PIPELINES = {
+    "smallest": SMALLEST,
+    "many": MANY,
+    "hostile": HOSTILE,
+    "deploying": DEPLOYING,
+    "shared": f"store: s3://acme-ml/ciml\n{SMALLEST}",
+    "ledger": f"ledger: s3://acme-ml/ledger\n{SMALLEST}",
+    "scheduled": f"triggers: {{push: false, schedule: '0 3 * * 1', release: false}}\n{SMALLEST}",
+    "inputs": "params:\n" + "".join(f"  p{number}: {number}\n" for number in range(30)) + SMALLEST,
+}
+MANIFEST = """\
+version: 1
+sha256: DIGEST
+size: 3
+files: 1
+source: s3://acme-raw/data
+""".replace("DIGEST", "01" * 32)
 HEAD = f"version: 1\naction: {ACTION}\nenvironment: {{python: '3.11'}}\n"
 
 
 def written(folder: Path, text: str) -> dict[str, Path]:
     """What `ciml workflow` writes for a pipeline."""
     repo = RepoBuilder(folder)
-    repo.commit({"ciml.yaml": HEAD + text, "train.py": ""})
+    repo.commit({"ciml.yaml": HEAD + text, "train.py": "", "data.manifest.yaml": MANIFEST})
     assert main(["-C", str(folder), "-q", "workflow"]) == 0
     assert main(["-C", str(folder), "-q", "workflow", "--check"]) == 0
     return {path.name: path for path in sorted((folder / ".github/workflows").iterdir())}
@@ -169,6 +219,120 @@ def test_needs_are_as_in_the_pipeline(tmp_path: Path) -> None:
     assert jobs["stage-notify-all"]["container"].startswith("python:3.11-slim@sha256:")
 
 
+def test_names_that_mean_something_else(tmp_path: Path) -> None:
+    """Whatever names a pipeline has, the jobs and their inputs say exactly these, and no two jobs share an id."""
+    document = json_of(written(tmp_path / "repo", HOSTILE)["ciml.yml"])
+    jobs = document["jobs"]
+    names = ["train--0", "train", "Rescore", "deploy-x", "null", "1e3"]
+    ids = ["stage-train-0", "train", "stage-Rescore", "stage-deploy-x", "null", "stage-1e3"]
+    assert list(jobs)[:8] == ["plan", *ids, "ciml"]
+    assert [jobs[job]["name"] for job in ids] == names
+    assert [_step(jobs[job], "stage")["with"]["stages"] for job in ids] == names
+    assert len({job.lower() for job in jobs}) == len(jobs)
+    assert jobs["train"]["runs-on"] == ["on", "gpu: a #1", "*x"]
+    assert jobs["stage-Rescore"]["timeout-minutes"] == 15 + 5
+    assert jobs["null"]["environment"] == "ciml-stages"
+    assert _step(jobs["null"], "stage")["env"] == {"NO": "${{ vars.NO }}", "YES": "${{ secrets.YES }}"}
+    on = document[True]  # PyYAML reads YAML 1.1, in which `on` is a boolean; GitHub does not
+    assert on["push"]["branches"] == ["!x", "*", "fix/#1", "'", "${x}", "&x", "on"]
+    assert on["push"]["tags"] == ["v[0-9]+.x", "%"]
+    inputs = on["workflow_dispatch"]["inputs"]
+    assert list(inputs) == ["Q", "yes", "null"]
+    assert inputs["null"]["options"] == ["${x}", "1e3", "~", ": #", "it's"]
+    assert inputs["yes"]["default"] == "no"
+
+
+def test_what_nobody_is_asked_for_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """GitHub takes 25 inputs, named in its own way, and cannot tell `q` from `Q`: the others are named."""
+    written(tmp_path / "hostile", HOSTILE)
+    assert "not asked for q, a.b: " in capsys.readouterr().err
+    document = json_of(written(tmp_path / "inputs", PIPELINES["inputs"])["ciml.yml"])
+    assert "not asked for p25, p26, p27, p28, p29: " in capsys.readouterr().err
+    assert len(document[True]["workflow_dispatch"]["inputs"]) == 25
+
+
+def test_a_deployment_s_job(tmp_path: Path) -> None:
+    """It has its environment, its secrets and its runner; time for all it may do; and AWS where the target is there."""
+    files = written(tmp_path / "repo", DEPLOYING)
+    assert list(files) == ["ciml.yml"], "no pull requests, no report of forks"
+    jobs = json_of(files["ciml.yml"])["jobs"]
+    job = jobs["deploy-production"]
+    assert (job["environment"], job["runs-on"]) == ("production", "one")
+    assert job["timeout-minutes"] == 15 + 3 * 60 + 3 * 10
+    assert job["permissions"] == {"contents": "read", "id-token": "write"}
+    assert _step(job, "deploy")["env"] == {"A": "${{ secrets.A }}", "B": "${{ secrets.B }}"}
+    assert jobs["train"]["permissions"] == {"contents": "read", "id-token": "write"}, "its data is in S3"
+    assert "id-token" not in jobs["ciml"]["permissions"], "the last job reads no data"
+
+
+def test_the_last_job_waits_as_long_as_a_tag_may(tmp_path: Path) -> None:
+    """`release.wait` is time that the job has on top of its own."""
+    jobs = json_of(written(tmp_path / "repo", HOSTILE)["ciml.yml"])["jobs"]
+    assert jobs["ciml"]["timeout-minutes"] == 60 + 120
+
+
+@pytest.mark.parametrize("name", ["smallest", "shared", "ledger"])
+def test_who_signs_in_to_aws(tmp_path: Path, name: str) -> None:
+    """A token for OIDC is had by jobs that share something in S3, by no others, and never by a fork's."""
+    files = written(tmp_path / "repo", PIPELINES[name])
+    jobs = json_of(files["ciml.yml"])["jobs"]
+    for job in jobs.values():
+        signs_in = [step for step in job["steps"] if "configure-aws-credentials" in step["uses"]]
+        assert ("id-token" in job["permissions"]) == bool(signs_in) == (name != "smallest")
+        assert all("!github.event.pull_request.head.repo.fork" in step["if"] for step in signs_in)
+    assert "id-token" not in files["ciml-report.yml"].read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            SMALLEST.replace("  train:", "  Train: {run: echo, inputs: [train.py], outputs: [a]}\n  train:"),
+            "stages Train and train are the same to GitHub",
+        ),
+        (
+            DEPLOYING.replace("b: {path: m, gate: [x > 2], deploy: {production", "b: {path: m, deploy: {Production"),
+            "environments production and Production are the same to GitHub",
+        ),
+        (f"triggers: {{schedule: daily}}\n{SMALLEST}", "triggers.schedule: 'daily' is no time"),
+        (f"triggers: {{push: {{branches: ['a: b']}}}}\n{SMALLEST}", "'a: b' matches no branch"),
+        (f"triggers: {{release: {{tags: ['']}}}}\n{SMALLEST}", "'' matches no tag"),
+        (
+            "stages:\n"
+            + "".join(f"  s{number}: {{run: x, inputs: [train.py], outputs: [o{number}]}}\n" for number in range(600)),
+            "and GitHub takes 500,000",
+        ),
+    ],
+)
+def test_what_github_could_not_carry_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    """Exit 3, with what is wrong and what to do; nothing is written."""
+    repo = RepoBuilder(tmp_path / "repo")
+    repo.commit({"ciml.yaml": HEAD + text, "train.py": "", "data.manifest.yaml": MANIFEST})
+    assert main(["-C", str(repo.path), "workflow"]) == 3
+    told = capsys.readouterr().err
+    assert said in told and "hint: " in told
+    assert not (repo.path / ".github").exists()
+
+
+def test_c028_a_matrix_of_300(tmp_path: Path) -> None:
+    """28. 300 instances are one matrix of at most 256 jobs, and every instance is in just one of them."""
+    repo = RepoBuilder(tmp_path / "repo")
+    numbers = ", ".join(map(str, range(300)))
+    text = (
+        "stages:\n  train:\n    run: echo ${{ matrix.n }}\n    inputs: [train.py]\n    outputs: [out]\n"
+        f"    matrix: {{n: [{numbers}]}}\n"
+    )
+    repo.commit({"ciml.yaml": HEAD + text, "train.py": ""})
+    command = ["ci", "plan", "--event", "push", "--base", "0" * 40, "--head", repo.head(), "--to", str(tmp_path / "to")]
+    assert main(["-C", str(repo.path), "-q", *command]) == 0
+    jobs = json.loads((tmp_path / "to/plan.json").read_text())["jobs"]
+    assert list(jobs) == ["train"]
+    assert len(jobs["train"]) == LIMIT
+    assert sorted(" ".join(jobs["train"]).split()) == sorted(f"train@{number}" for number in range(300))
+
+
 @pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 300, 5000])
 def test_c028_batches_drop_nothing(count: int) -> None:
     """28. 300-job matrix: batched ≤ 256; none dropped."""
@@ -211,6 +375,12 @@ def test_a_stale_workflow_fails_the_check(tmp_path: Path, capsys: pytest.Capture
     assert "+      contents: write # the ledger is a branch" in told.out
     assert main(["-C", str(tmp_path / "repo"), "workflow"]) == 0
     assert main(["-C", str(tmp_path / "repo"), "workflow", "--check"]) == 0
+
+
+def _step(job: Any, command: str) -> Any:
+    """The step of a job that calls ciml."""
+    [found] = [step for step in job["steps"] if step.get("with", {}).get("command") == command]
+    return found
 
 
 def json_of(path: Path) -> Any:

@@ -8,7 +8,7 @@ both are JSON that says everything, and whoever reads a receipt holds it against
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -226,6 +226,10 @@ def deploy_env(order: DeployOrder, environ: Mapping[str, str], *, files: str) ->
     }
 
 
-def secrets_in(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables whose names say that their values are secret."""
-    return {name: value for name, value in environ.items() if _SECRET.search(name) and len(value) >= 8}
+def secrets_in(environ: Mapping[str, str], declared: Collection[str] = ()) -> dict[str, str]:
+    """The variables that are declared as secrets, and those whose names say that their values are."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if (name in declared and value) or (_SECRET.search(name) and len(value) >= 8)
+    }

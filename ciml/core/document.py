@@ -195,6 +195,8 @@ class DeployKeys(Keys, frozen=True, kw_only=True):
     sagemaker: Annotated[str | UnsetType, _about("A SageMaker endpoint.")] = UNSET
     smoke: Annotated[str | UnsetType, _about("A command that must succeed on what was deployed.")] = UNSET
     timeout: Annotated[Duration | UnsetType, _about("Of deployment and smoke each; 1h when not said.")] = UNSET
+    secrets: Annotated[list[str], _about("Secrets of the environment that its CI job gets, masked.")] = []
+    runs_on: Annotated[str | list[str] | UnsetType, _about("Labels of the CI job that deploys.")] = UNSET
 
 
 class ModelKeys(Keys, frozen=True, kw_only=True):
@@ -304,8 +306,7 @@ class Document(Keys, frozen=True, kw_only=True):
     ] = UNSET
     on_rejection: Annotated[Literal["fail", "pass"], _about("The CI run's colour after a rejected push.")] = "fail"
     action: Annotated[
-        Annotated[str, Meta(pattern=ACTION, title="OWNER/REPOSITORY@ and 40 hex digits")]
-        | UnsetType,
+        Annotated[str, Meta(pattern=ACTION, title="OWNER/REPOSITORY@ and 40 hex digits")] | UnsetType,
         _about("The Action that `ciml workflow` pins."),
     ] = UNSET
     link: Annotated[Literal["copy", "hard"], _about("hard: outputs in the work tree are links into the store.")] = (

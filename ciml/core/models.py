@@ -29,7 +29,7 @@ from ciml.core.pipeline import (
 )
 from ciml.core.placeholders import Lookup, PlaceholderError, in_expression, replaced
 from ciml.core.producers import Producers, is_glob, matches
-from ciml.core.template import Template
+from ciml.core.template import Template, check_variable
 from ciml.core.units import SHARE, seconds, share
 from ciml.core.value import Value
 
@@ -236,6 +236,9 @@ def _target(name: str, keys: DeployKeys, found: Findings, at: KeyPath) -> Deploy
     given = [way for way, value in ways.items() if value is not UNSET]
     if len(given) != 1:
         found.add(at, f"needs one of run, lambda and sagemaker, found {' and '.join(given) or 'none'}")
+    labels = [] if keys.runs_on is UNSET else [keys.runs_on] if isinstance(keys.runs_on, str) else keys.runs_on
+    for number, variable in enumerate(keys.secrets):
+        check_variable(variable, found, (*at, "secrets", number))
     return DeployTarget(
         name=name,
         after=keys.after,
@@ -244,4 +247,6 @@ def _target(name: str, keys: DeployKeys, found: Findings, at: KeyPath) -> Deploy
         sagemaker_endpoint=None if keys.sagemaker is UNSET else keys.sagemaker,
         smoke=None if keys.smoke is UNSET else keys.smoke,
         timeout_s=3600.0 if keys.timeout is UNSET else seconds(keys.timeout),
+        secrets=tuple(dict.fromkeys(keys.secrets)),
+        runs_on=tuple(labels),
     )

@@ -191,6 +191,9 @@ class DeployTarget(Value, frozen=True, kw_only=True):
     smoke: str | None = None
     timeout_s: float = 3600.0
     """Of the deployment, and again of the smoke test."""
+    secrets: tuple[str, ...] = ()
+    """Names of variables that hold secrets of the target."""
+    runs_on: tuple[str, ...] = ()
 
 
 class Release(Value, frozen=True, kw_only=True):

@@ -246,12 +246,13 @@ def _env(keys: StageKeys, value: Lookup, found: Findings, at: KeyPath) -> dict[s
         return {}
     made = {}
     for name, text in keys.env.items():
-        _check_variable(name, found, (*at, "env", name))
+        check_variable(name, found, (*at, "env", name))
         made[name] = _noted(found, (*at, "env", name), replaced, text, value) or ""
     return made
 
 
-def _check_variable(name: str, found: Findings, at: KeyPath) -> None:
+def check_variable(name: str, found: Findings, at: KeyPath) -> None:
+    """Note where a name cannot be a variable's."""
     if not (name.isascii() and name.isidentifier()):
         found.add(at, f"'{_visible(name)}' cannot name an environment variable", "letters, digits and _")
     elif name.startswith("CIML_"):
@@ -270,7 +271,7 @@ def _settings(item: Template, found: Findings) -> dict[str, Any]:
     keys, at = item.keys, item.at
     for key, variables in (("pass-env", keys.pass_env), ("secrets", keys.secrets)):
         for index, variable in enumerate(() if variables is UNSET else variables):
-            _check_variable(variable, found, (*at, key, index))
+            check_variable(variable, found, (*at, key, index))
     retry = keys.retry
     settings: dict[str, Any] = {
         "always": keys.always,

@@ -56,7 +56,7 @@ class Commands:
         env = deploy_env(order, self._environ, files=files)
         self._count += 1
         path = f"{self._log}.{self._count}.log"
-        log = StageLog(path, Redactor(secrets_in(env)), self._on_line)
+        log = StageLog(path, Redactor(secrets_in(env, order.target.secrets)), self._on_line)
         running = _Running(self._bash, script, self._directory, env, order, log, what)
         try:
             fault = running.end(order.target.timeout_s)

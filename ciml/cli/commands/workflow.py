@@ -18,6 +18,7 @@ from ciml.core.document import ACTION
 from ciml.core.errors import ConfigurationError, ExitCode, RepositoryError, ServiceError, UsageError
 from ciml.core.pipeline import Pipeline
 from ciml.core.workflow.generate import workflow
+from ciml.core.workflow.limits import MOST_INPUTS, not_offered
 from ciml.core.workflow.report import report_workflow
 from ciml.core.workflow.steps import Settings
 
@@ -60,6 +61,11 @@ def stale_workflows(place: Place, invocation: Invocation, action: str | None) ->
         raise UsageError(f"{action!r} is no Action by its commit", hint="--action OWNER/REPOSITORY@<40 hex digits>")
     project = project_at(place, invocation, {})
     pipeline = project.pipeline
+    if left_out := not_offered(pipeline):
+        Console(invocation).warn(
+            f"who starts the workflow by hand is not asked for {', '.join(left_out)}: "
+            f"GitHub takes {MOST_INPUTS} inputs, named with letters, digits, - and _"
+        )
     settings = Settings(action=action or _action(pipeline), default_branch=_default_branch(place))
     wanted = {
         f"{FOLDER}/ciml.yml": workflow(project_graph(project, project.tree, pipeline), settings),

@@ -8,23 +8,30 @@ never by text inside a script: there is no script.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from ciml.core import dag
 from ciml.core.errors import ConfigurationError
-from ciml.core.pipeline import Compare, Parameter, Stage
+from ciml.core.pipeline import Compare, DeployTarget, Parameter, Stage
 from ciml.core.plan import Graph
-from ciml.core.workflow.order import LONGEST_MINUTES, SETUP_MINUTES, declared, job_names, minutes, slug, waits
+from ciml.core.workflow.limits import LARGEST, offered, refuse
+from ciml.core.workflow.order import (
+    LONGEST_MINUTES,
+    SETTLE_MINUTES,
+    SETUP_MINUTES,
+    declared,
+    deploy_minutes,
+    job_names,
+    minutes,
+    reads_s3,
+    slug,
+    waits,
+)
 from ciml.core.workflow.steps import STAGES, Settings, Steps
 from ciml.core.yamltext import Folded, Node, text
 
-LARGEST = 500_000
-"""Bytes of a workflow file that GitHub takes."""
-
 RUNNER = "ubuntu-24.04"
-
-_MOST_INPUTS = 25
-"""Of a workflow that is started by hand."""
 
 _HEADER = """\
 # Written by `ciml workflow` from ciml.yaml: change that and run it again.
@@ -36,18 +43,14 @@ def workflow(graph: Graph, settings: Settings) -> str:
     """The text of `.github/workflows/ciml.yml`.
 
     Raises:
-        ConfigurationError: a CI job would lack the stages' packages, or the file grows too large.
+        ConfigurationError: a CI job would lack the stages' packages, GitHub's expressions could not tell two
+            names apart, or the file grows too large.
     """
-    pipeline = graph.pipeline
-    if pipeline.environment is None and any(stage.image is None for stage in declared(pipeline).values()):
-        raise ConfigurationError(
-            "a CI job would lack the stages' packages: ciml.yaml has no `environment`, and not every stage an `image`",
-            hint='environment: {python: "3.11", requirements: requirements.txt}',
-        )
+    refuse(graph.pipeline)
     made = _HEADER + text(_Workflow(graph, settings).document(), blank_before=frozenset({"jobs"}))
     if len(made.encode()) > LARGEST:
         raise ConfigurationError(
-            f"the workflow would have {len(made.encode())} bytes, and GitHub takes {LARGEST}",
+            f"the workflow would have {len(made.encode()):,} bytes, and GitHub takes {LARGEST:,}",
             hint="Call the reusable workflow instead: one job runs all stages there.",
         )
     return made
@@ -64,6 +67,10 @@ class _Workflow:
         self._jobs = job_names(graph.pipeline)
         self._waits = waits(graph)
         self._steps = Steps(graph.pipeline, settings)
+        self._read_s3 = reads_s3(graph)
+        # Jobs that look for new data, or check it, read where it comes from.
+        self._syncs = bool(graph.pipeline.triggers.data or graph.pipeline.triggers.schedules)
+        self._brings = bool(graph.pipeline.triggers.data or (graph.pipeline.data and self._read_s3))
 
     def document(self) -> dict[str, Node]:
         pipeline = self._pipeline
@@ -72,11 +79,13 @@ class _Workflow:
         if rescored := self._rescored():
             jobs["rescore"] = self._rescore(rescored)
         jobs["ciml"] = self._settle(bool(rescored))
-        environments = list(dict.fromkeys(target.name for model in pipeline.models.values() for target in model.deploy))
-        for name in environments:
-            jobs[f"deploy-{slug(name)}"] = self._deploy(name)
-        if environments:
-            jobs["record"] = self._record(environments)
+        targets: dict[str, list[DeployTarget]] = {}
+        for target in (target for model in pipeline.models.values() for target in model.deploy):
+            targets.setdefault(target.name, []).append(target)
+        deploys = {f"deploy-{slug(name)}": self._deploy(name, these) for name, these in targets.items()}
+        jobs |= deploys
+        if deploys:
+            jobs["record"] = self._record(list(deploys))
         number = "github.event.pull_request.number"
         commit = "(github.event_name == 'push' || github.event_name == 'merge_group') && github.sha"
         return {
@@ -107,7 +116,7 @@ class _Workflow:
             on["schedule"] = [{"cron": time} for time in triggers.schedules]
         if triggers.data:
             on["repository_dispatch"] = {"types": ["ciml-data"]}
-        inputs = {item.name: _input(item) for item in self._pipeline.parameters[:_MOST_INPUTS]}
+        inputs = {item.name: _input(item) for item in offered(self._pipeline)}
         return {**on, "workflow_dispatch": {"inputs": inputs} if inputs else None}
 
     # Its jobs.
@@ -118,10 +127,16 @@ class _Workflow:
             "runs-on": RUNNER,
             "timeout-minutes": SETUP_MINUTES,
             "environment": self._steps.environment(),
-            "permissions": self._steps.permissions(actions="finds the last run that succeeded"),
+            "permissions": self._steps.permissions(
+                contents="write" if self._syncs else "read",
+                why="new data becomes a commit",
+                aws=self._brings,
+                actions="finds the last run that succeeded",
+                **({"pull-requests": "new data, where the branch is protected"} if self._syncs else {}),
+            ),
             "outputs": {name: f"${{{{ steps.ciml.outputs.{name} }}}}" for name in ("head", "stages", "rescore")},
             "steps": [
-                *self._steps.begin(first=True),
+                *self._steps.begin(first=True, aws=self._brings),
                 self._steps.ciml("plan", env=self._steps.registry()),
                 self._steps.upload("ciml-plan"),
             ],
@@ -134,24 +149,26 @@ class _Workflow:
             "name": name,
             "needs": ["plan", *(self._jobs[other] for other in before)],
             "if": Folded(lines=tuple(self._condition(name, before, always=stage.always))),
-            "runs-on": list(stage.runs_on) if len(stage.runs_on) > 1 else (stage.runs_on or (RUNNER,))[0],
+            "runs-on": _labels(stage.runs_on),
             **({"container": stage.image} if stage.image else {}),
             "timeout-minutes": minutes(stage),
         }
         if stage.secrets:
             job["environment"] = STAGES
-        job["permissions"] = self._steps.permissions()
+        aws = name in self._read_s3
+        job["permissions"] = self._steps.permissions(aws=aws)
         if fanned:
             chosen = f"${{{{ fromJSON(needs.plan.outputs.stages)['{name}'] }}}}"
             job["strategy"] = {"fail-fast": False, "matrix": {"batch": chosen}}
         index = "${{ strategy.job-index }}" if fanned else "0"
-        secrets = {secret: f"${{{{ secrets.{secret} }}}}" for secret in stage.secrets}
-        passed = {variable: f"${{{{ vars.{variable} }}}}" for variable in stage.pass_env}
         job["steps"] = [
-            *self._steps.begin(),
+            *self._steps.begin(aws=aws),
             *([self._steps.download(*map(self._artifact, self._ancestors(before)))] if before else []),
             self._steps.ciml(
-                "stage", taken=bool(before), stages="${{ matrix.batch }}" if fanned else name, env={**passed, **secrets}
+                "stage",
+                taken=bool(before),
+                stages="${{ matrix.batch }}" if fanned else name,
+                env=self._steps.variables(stage),
             ),
             self._steps.upload(f"ciml-stage-{self._jobs[name]}--{index}", whatever=True),
         ]
@@ -192,7 +209,8 @@ class _Workflow:
     def _rescore(self, stages: Sequence[str]) -> dict[str, Node]:
         names = self._ancestors(stages)
         slowest = max((self._stages[name] for name in stages), key=minutes)
-        secrets = dict.fromkeys(secret for name in names for secret in self._stages[name].secrets)
+        rerun = [self._stages[name] for name in names]
+        aws = not self._read_s3.isdisjoint(names)
         job: dict[str, Node] = {
             "name": "rescore the champion",
             "needs": ["plan", *(self._jobs[name] for name in names)],
@@ -202,17 +220,17 @@ class _Workflow:
                     "&& needs.plan.outputs.rescore != '[]' && !contains(needs.*.result, 'failure')",
                 )
             ),
-            "runs-on": list(slowest.runs_on) if len(slowest.runs_on) > 1 else (slowest.runs_on or (RUNNER,))[0],
+            "runs-on": _labels(slowest.runs_on),
             **({"container": slowest.image} if slowest.image else {}),
             "timeout-minutes": min(sum(minutes(self._stages[name]) for name in stages), LONGEST_MINUTES),
         }
-        if secrets:
+        if any(stage.secrets for stage in rerun):
             job["environment"] = STAGES
-        job["permissions"] = self._steps.permissions()
+        job["permissions"] = self._steps.permissions(aws=aws)
         job["steps"] = [
-            *self._steps.begin(),
+            *self._steps.begin(aws=aws),
             self._steps.download("plan", *map(self._artifact, names)),
-            self._steps.ciml("rescore", taken=True, env={secret: f"${{{{ secrets.{secret} }}}}" for secret in secrets}),
+            self._steps.ciml("rescore", taken=True, env=self._steps.variables(*rerun)),
             self._steps.upload("ciml-rescore", whatever=True),
         ]
         return job
@@ -224,10 +242,11 @@ class _Workflow:
             "needs": needs,
             "if": "always()",
             "runs-on": RUNNER,
-            "timeout-minutes": 60,
+            "timeout-minutes": SETTLE_MINUTES + math.ceil(self._pipeline.release.wait_s / 60),
             "environment": self._steps.environment(),
             "permissions": self._steps.permissions(
                 contents="write",
+                aws=self._brings,
                 **{
                     "actions": "finds the last run that succeeded",
                     "checks": "check run with the lines at fault",
@@ -240,40 +259,48 @@ class _Workflow:
                 name: f"${{{{ steps.ciml.outputs.{name} }}}}" for name in ("deploy", "verdict", "model-version")
             },
             "steps": [
-                *self._steps.begin(),
+                *self._steps.begin(aws=self._brings),
                 self._steps.download("plan", "rescore", "stage-*"),
                 self._steps.ciml("settle", taken=True, env=self._steps.trusted()),
                 self._steps.upload("ciml-settled", whatever=True),
             ],
         }
 
-    def _deploy(self, environment: str) -> dict[str, Node]:
+    def _deploy(self, environment: str, targets: Sequence[DeployTarget]) -> dict[str, Node]:
+        aws = any(target.lambda_function or target.sagemaker_endpoint for target in targets)
+        labels = dict.fromkeys(label for target in targets for label in target.runs_on)
+        secrets = dict.fromkeys(secret for target in targets for secret in target.secrets)
         return {
             "name": f"deploy to {environment}",
             "needs": ["plan", "ciml"],
-            # Without a status function GitHub asks for the success of every job before, and those without work have none.
+            # Without a status function GitHub asks for the success of every job before; one without work has none.
             "if": Folded(
                 lines=(
                     "!cancelled() && needs.ciml.result == 'success'",
                     f"&& contains(fromJSON(needs.ciml.outputs.deploy || '[]'), '{environment}')",
                 )
             ),
-            "runs-on": RUNNER,
-            "timeout-minutes": 120,
+            "runs-on": _labels(tuple(labels)),
+            "timeout-minutes": deploy_minutes(targets),
             "environment": environment,
-            "permissions": self._steps.permissions(),
+            "permissions": self._steps.permissions(aws=aws),
             "steps": [
-                *self._steps.begin(),
+                *self._steps.begin(aws=aws),
                 self._steps.download("settled"),
-                self._steps.ciml("deploy", taken=True, environment=environment),
+                self._steps.ciml(
+                    "deploy",
+                    taken=True,
+                    environment=environment,
+                    env={name: f"${{{{ secrets.{name} }}}}" for name in secrets},
+                ),
                 self._steps.upload(f"ciml-receipt-{slug(environment)}", whatever=True),
             ],
         }
 
-    def _record(self, environments: Sequence[str]) -> dict[str, Node]:
+    def _record(self, deploys: Sequence[str]) -> dict[str, Node]:
         return {
             "name": "record the deployments",
-            "needs": ["plan", "ciml", *(f"deploy-{slug(name)}" for name in environments)],
+            "needs": ["plan", "ciml", *deploys],
             "if": "always() && needs.ciml.outputs.deploy && needs.ciml.outputs.deploy != '[]'",
             "runs-on": RUNNER,
             "timeout-minutes": SETUP_MINUTES,
@@ -290,6 +317,10 @@ class _Workflow:
                 self._steps.ciml("record", taken=True, handed=False, env=self._steps.trusted()),
             ],
         }
+
+
+def _labels(labels: Sequence[str]) -> Node:
+    return list(labels) if len(labels) > 1 else (labels or (RUNNER,))[0]
 
 
 def _input(item: Parameter) -> dict[str, Node]:

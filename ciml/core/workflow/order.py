@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 
 from ciml.core.ids import StageName
-from ciml.core.pipeline import Pipeline, Stage
+from ciml.core.inputs import DataInput
+from ciml.core.pipeline import DeployTarget, Pipeline, Stage
 from ciml.core.plan import Graph
 
 OWN = frozenset({"plan", "rescore", "ciml", "record"})
@@ -17,14 +20,20 @@ SETUP_MINUTES = 15
 LONGEST_MINUTES = 360
 """GitHub's own limit of a job on its machines."""
 
+SETTLE_MINUTES = 60
+"""What the last job may take."""
+
 _MOST_MINUTES = 5 * 24 * 60
 """The same of a job on one's own."""
 _JOB = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
-_ODD = re.compile(r"[^A-Za-z0-9_-]")
+_ODD = re.compile(r"[^A-Za-z0-9_]+")
 
 
 def job_names(pipeline: Pipeline) -> dict[str, str]:
-    """Stage as ciml.yaml names it -> the id of its job."""
+    """Stage as ciml.yaml names it -> the id of its job.
+
+    None has two hyphens in a row: artifacts are named for their job, and a number after two hyphens.
+    """
     found: dict[str, str] = {}
     for name in declared(pipeline):
         wanted = name if _JOB.fullmatch(name) and not _clashes(name) else f"stage-{slug(name)}"
@@ -37,7 +46,7 @@ def job_names(pipeline: Pipeline) -> dict[str, str]:
 
 
 def _clashes(name: str) -> bool:
-    return name in OWN or name.startswith(("deploy-", "stage-"))
+    return name.lower() in OWN or name.lower().startswith(("deploy-", "stage-")) or "--" in name or name.endswith("-")
 
 
 def declared(pipeline: Pipeline) -> dict[str, Stage]:
@@ -81,9 +90,23 @@ def minutes(stage: Stage) -> int:
     """What its job may take, set-up and all attempts included."""
     if stage.timeout_s is None:
         return LONGEST_MINUTES
-    return min(SETUP_MINUTES + -int(-stage.timeout_s * stage.retry.attempts // 60), _MOST_MINUTES)
+    return min(SETUP_MINUTES + math.ceil(stage.timeout_s * stage.retry.attempts / 60), _MOST_MINUTES)
+
+
+def deploy_minutes(targets: Sequence[DeployTarget]) -> int:
+    """What a job may take that deploys to these one by one: each deploys and smokes, and may go back."""
+    return SETUP_MINUTES + math.ceil(sum(3 * target.timeout_s for target in targets) / 60)
+
+
+def reads_s3(graph: Graph) -> frozenset[str]:
+    """The stages, as ciml.yaml names them, that read data which comes from S3."""
+    return frozenset(
+        graph.pipeline.stages[name].template
+        for name, inputs in graph.inputs.items()
+        if any(isinstance(item, DataInput) and (item.source or "").startswith("s3://") for item in inputs)
+    )
 
 
 def slug(name: str) -> str:
     """The name with what no id of a job or artifact may hold replaced."""
-    return _ODD.sub("-", name)
+    return _ODD.sub("-", name).strip("-")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ciml.core.pipeline import Pipeline
+from ciml.core.pipeline import Pipeline, Stage
 from ciml.core.value import Value
 from ciml.core.yamltext import Node, Noted
 
@@ -46,24 +46,29 @@ class Steps:
     def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
         self._settings = settings
         self._registry_named = pipeline.registry is not None
-        self._shared = (pipeline.store or "").startswith("s3://")
+        self._shared = any((where or "").startswith("s3://") for where in (pipeline.store, pipeline.ledger))
         self._moves = bool(pipeline.triggers.data or pipeline.triggers.schedules)
 
-    def begin(self, *, first: bool = False) -> list[Node]:
-        """The commit, checked out without a credential, and where jobs share a store the right to use it.
+    def begin(self, *, first: bool = False, aws: bool = False) -> list[Node]:
+        """The commit, checked out without a credential, and where the job works with AWS the right to do so.
 
         Where new data may become a commit, all jobs but the first work on the one that the first has made.
+
+        Args:
+            first: of all jobs.
+            aws: this job works with AWS, also where jobs share no store there.
         """
         told: dict[str, Node] = {"persist-credentials": False}
         if self._moves and not first:
             told = {"ref": "${{ needs.plan.outputs.head }}", **told}
         steps: list[Node] = [{"uses": CHECKOUT, "with": told}]
-        if self._shared:
+        if self._shared or aws:
             role = "${{ github.event_name == 'pull_request' && vars.CIML_AWS_ROLE_PULL_REQUEST || vars.CIML_AWS_ROLE }}"
             steps.append(
                 {
-                    # A fork's pull request has no credential: what its jobs make travels as artifacts.
-                    "if": "!github.event.pull_request.head.repo.fork",
+                    # A fork's pull request has no credential: what its jobs make travels as artifacts. And a
+                    # runner inside AWS may have its own.
+                    "if": "!github.event.pull_request.head.repo.fork && vars.CIML_AWS_ROLE",
                     "uses": CREDENTIALS,
                     "with": {"role-to-assume": role, "aws-region": "${{ vars.AWS_REGION }}"},
                 }
@@ -75,15 +80,17 @@ class Steps:
         trusted = f"github.ref == 'refs/heads/{self._settings.default_branch}' || github.ref_type == 'tag'"
         return f"${{{{ ({trusted}) && '{TRUSTED}' || '{UNTRUSTED}' }}}}"
 
-    def permissions(self, *, contents: str = "read", **others: str) -> dict[str, Node]:
-        """Of one job: `contents`, and what is said of others, which are read for `actions` and written else."""
-        note = "the code" if contents == "read" else "the ledger is a branch"
+    def permissions(
+        self, *, contents: str = "read", why: str = "the ledger is a branch", aws: bool = False, **others: str
+    ) -> dict[str, Node]:
+        """Of one job: `contents`, with why it is written, and what is said of others; `actions` is read."""
+        note = "the code" if contents == "read" else why
         found: dict[str, Node] = {"contents": Noted(value=contents, note=note)}
         found |= {
             name: Noted(value="read" if name == "actions" else "write", note=note) for name, note in others.items()
         }
-        if self._shared:
-            found["id-token"] = Noted(value="write", note="signs in to the store")
+        if self._shared or aws:
+            found["id-token"] = Noted(value="write", note="signs in to AWS")
         return found
 
     def ciml(
@@ -116,6 +123,12 @@ class Steps:
         """What other jobs handed on under these names; those that had no work handed on nothing."""
         pattern = names[0] if len(names) == 1 else f"{{{','.join(names)}}}"
         return {"uses": DOWNLOAD, "with": {"pattern": f"ciml-{pattern}", "path": _TAKEN, "merge-multiple": True}}
+
+    @staticmethod
+    def variables(*stages: Stage) -> dict[str, str]:
+        """What stages ask for by name: variables of the repository, and secrets of their environment."""
+        passed = {name: f"${{{{ vars.{name} }}}}" for stage in stages for name in stage.pass_env}
+        return {**passed, **{name: f"${{{{ secrets.{name} }}}}" for stage in stages for name in stage.secrets}}
 
     def registry(self) -> dict[str, str]:
         """What it takes to ask the registry; a fork's pull request has none of it."""
