@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import Protocol
 
 from ciml.adapters import files
 from ciml.adapters.files import Signature
+from ciml.adapters.git import lfs
 from ciml.adapters.git.command import Git
 from ciml.adapters.git.untracked import ignoring_rule
-from ciml.adapters.memo import Memos
+from ciml.adapters.memo import Memo, Memos
 from ciml.adapters.stores.local import LocalStore
-from ciml.core.errors import RepositoryError
+from ciml.core.errors import ConfigurationError, RepositoryError, StageError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.paths import folders
 from ciml.core.results import Output
 
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\*?["})
+
+
+class _Reads(Protocol):
+    """Reads what lies at a path."""
+
+    def __call__(self, path: str, *, name: RepoPath, watch: Memo) -> Output: ...
 
 
 class DataTree:
@@ -46,16 +54,12 @@ class DataTree:
 
         Raises:
             TrustError: it is a link, or holds one that leaves it.
-            StageError: it is missing, cannot be read, or is or holds a named pipe, a socket or a device.
+            ConfigurationError: it is missing, cannot be read, or is or holds a named pipe, a socket or a device.
         """
         memo = self._memos.of(path)
         found = memo.unmoved(path)
         if found is None:
-            try:
-                found = self._store.look_at(self._full(path), name=path, watch=memo)
-                memo.keep(found)
-            finally:
-                memo.drop()
+            found = self._remembered(memo, path, self._store.look_at)
         return found
 
     def is_edited(self, path: RepoPath, digest: Digest) -> bool:
@@ -68,12 +72,33 @@ class DataTree:
         found = memo.unmoved(path)
         if found is not None and self._store.has(found):
             return found
+        self._refuse_lfs(path)
+        return self._remembered(memo, path, self._store.put_path)
+
+    def _remembered(self, memo: Memo, path: RepoPath, act: _Reads) -> Output:
         try:
-            found = self._store.put_path(self._full(path), name=path, watch=memo)
+            found = act(self._full(path), name=path, watch=memo)
+        except StageError as error:
+            # The lower tools speak of what a stage made; this is what the user named.
+            raise ConfigurationError(error.message, hint=error.hint) from error
+        else:
             memo.keep(found)
         finally:
             memo.drop()
         return found
+
+    def _refuse_lfs(self, path: RepoPath) -> None:
+        """Refuse a file that only says where Git LFS has the data."""
+        try:
+            fd, status = files.open_regular(self._full(path), path)
+        except (OSError, StageError):
+            return  # a folder; or whoever reads it says why not
+        try:
+            text = files.read_small(fd, status.st_size) or b""
+        finally:
+            os.close(fd)
+        if lfs.pointer(text) is not None:
+            raise RepositoryError(f"{path} is a pointer of Git LFS, and not the data", hint=f"git lfs pull -I {path}")
 
     def place(self, output: Output) -> None:
         """Put an output of the store at its path, verified, all or nothing; what is there is replaced.

@@ -14,7 +14,8 @@ import hashlib
 import os
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import BinaryIO
 
 import msgspec
@@ -22,6 +23,7 @@ import msgspec
 from ciml import __version__
 from ciml.adapters import files
 from ciml.adapters.files import Signature
+from ciml.adapters.stores.pair import Pair
 from ciml.adapters.stores.walk import Taken, settled
 from ciml.core import listing
 from ciml.core.ids import Digest, RepoPath
@@ -87,13 +89,13 @@ class Memo:
         head = self._head()
         if head is None:
             return None
-        left = head.count
-        for block in self._blocks():
-            left -= len(block.paths)
-            if _now(self._top, block.paths) != block.signatures:
+        pair = Pair[bytes, int](self._unmoved)
+        try:
+            found = takewhile(bool, pair.run([frame] for frame in self._frames()))
+            if sum(found) != head.count:
                 return None
-        if left:
-            return None
+        finally:
+            pair.close()
         return Output(
             path=name,
             digest=head.digest,
@@ -103,10 +105,18 @@ class Memo:
             executable=head.executable,
         )
 
+    def _unmoved(self, frames: Sequence[bytes]) -> list[int]:
+        """How many are remembered in each of these blocks; 0 where one of them has moved."""
+        blocks = map(_decoded, frames)
+        return [
+            len(block.paths) if block and _now(self._top, block.paths) == block.signatures else 0 for block in blocks
+        ]
+
     def known(self) -> Iterator[Taken]:
         """Everything that is remembered, sorted by path."""
-        for block in self._blocks():
-            yield from _taken(block)
+        for frame in self._frames():
+            if (block := _decoded(frame)) is not None:
+                yield from _taken(block)
 
     def watched(self, limit: int) -> dict[str, Signature] | None:
         """Absolute path -> signature of all that was read; None where that is unknown or more than `limit`."""
@@ -126,15 +136,16 @@ class Memo:
             return None
         return head if head.ciml == __version__ else None
 
-    def _blocks(self) -> Iterator[_Block]:
+    def _frames(self) -> Iterator[bytes]:
+        """The blocks, as they are written."""
         if self._head() is None:
             return
         try:
             with open(self._file, "rb") as file:
                 file.seek(_HEAD)
                 while length := file.read(4):
-                    yield msgspec.msgpack.decode(file.read(int.from_bytes(length, "big")), type=_Block)
-        except (OSError, msgspec.DecodeError):
+                    yield file.read(int.from_bytes(length, "big"))
+        except OSError:
             return  # what cannot be read is not remembered
 
     # Writing.
@@ -240,6 +251,13 @@ class Memos:
         """The memo of a path in the work tree."""
         name = hashlib.sha256(os.fsencode(path)).hexdigest()[:24]
         return Memo(f"{self._folder}/{name}", f"{self._root}/{path}")
+
+
+def _decoded(frame: bytes) -> _Block | None:
+    try:
+        return msgspec.msgpack.decode(frame, type=_Block)
+    except msgspec.DecodeError:
+        return None  # what cannot be read is not remembered
 
 
 def _block(added: list[Taken]) -> _Block:

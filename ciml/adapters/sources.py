@@ -37,13 +37,20 @@ class S3Source:
         environ: where region, credentials and endpoint come from.
         root: of the local store that bytes are fetched into.
         meter: told of bytes that are read.
+        attempts: tries of each request in all.
     """
 
     def __init__(
-        self, address: S3Address, environ: Mapping[str, str], *, root: str, meter: Meter | None = None
+        self,
+        address: S3Address,
+        environ: Mapping[str, str],
+        *,
+        root: str,
+        meter: Meter | None = None,
+        attempts: int = 5,
     ) -> None:
         folder, _, self._name = address.key.rpartition("/") if not address.is_prefix else (address.key, "", "")
-        self._bucket = _Pinned(S3Address(bucket=address.bucket, key=folder), environ, connections=_HANDS)
+        self._bucket = _Pinned(S3Address(bucket=address.bucket, key=folder), environ, connections=_HANDS, attempts=attempts)
         self._root = root
         self._crew = Crew(_HANDS)
         self._meter = meter or Unmetered()
@@ -202,8 +209,8 @@ class S3Source:
 class _Pinned(Bucket):
     """A bucket whose objects are read just as they were seen."""
 
-    def __init__(self, address: S3Address, environ: Mapping[str, str], *, connections: int) -> None:
-        super().__init__(address, environ, connections=connections)
+    def __init__(self, address: S3Address, environ: Mapping[str, str], *, connections: int, attempts: int) -> None:
+        super().__init__(address, environ, connections=connections, attempts=attempts)
         self._pins: dict[str, SourceObject] = {}
 
     def pin(self, name: str, item: SourceObject) -> None:
@@ -260,7 +267,8 @@ def _version(head: Mapping[str, Any]) -> str | None:
 def _own_digest(head: Mapping[str, Any]) -> Digest | None:
     """The SHA-256 that S3 itself keeps of the whole object; one that was made of parts' digests is none."""
     text = head.get("ChecksumSHA256")
-    if not text or head.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+    # An object that came in parts has a digest of digests, whether or not the service says so.
+    if not text or head.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT" or "-" in _etag(head):
         return None
     try:
         raw = base64.b64decode(text, validate=True)

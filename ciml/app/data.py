@@ -149,7 +149,8 @@ def add(path: RepoPath, data: DataFiles, dump: Dump, store: Store) -> Written:
 
     Raises:
         TrustError: it is a link, or holds one that leaves it.
-        StageError: it cannot be read.
+        ConfigurationError: it cannot be read.
+        RepositoryError: it is a pointer of Git LFS.
     """
     output = data.take_in(path)
     # Durable first: a manifest that is committed must not name bytes that a power cut took.

@@ -4,43 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ciml.core.dataset import DataDifference, DataMove, DataState, DataStatus, FileChange, TableDifference, Tally
+from ciml.core.amounts import bytes_text, files_text, tally_text
+from ciml.core.dataset import DataDifference, DataMove, DataState, DataStatus, FileChange, TableDifference
+from ciml.core.lineage import one_line
 
 _SHOWN = 20
 """Files of a difference that are named without `-v`."""
 
-_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _WORDS = {
     DataState.UP_TO_DATE: "up to date",
     DataState.EDITED: "edited",
     DataState.NOT_HERE: "not here, in the store",
     DataState.MISSING: "not here",
 }
-
-
-def bytes_text(size: int) -> str:
-    """A number of bytes as people read it: `1.2 MB`; powers of 1,000."""
-    value, unit = float(size), 0
-    while abs(value) >= 999.95 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{size} bytes" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
-
-
-def files_text(files: int) -> str:
-    """`1 file`, `1,200 files`."""
-    return f"{files:,} file{'' if files == 1 else 's'}"
-
-
-def tally_text(tally: Tally) -> str:
-    """`2 added, 1 removed, 3 changed (+1.2 MB, -300 bytes)`."""
-    counts = [
-        f"{count:,} {word}"
-        for count, word in ((tally.added, "added"), (tally.removed, "removed"), (tally.changed, "changed"))
-        if count
-    ]
-    if not counts:
-        return "nothing differs"
-    return f"{', '.join(counts)} (+{bytes_text(tally.bytes_added)}, -{bytes_text(tally.bytes_removed)})"
 
 
 def status_line(item: DataStatus) -> tuple[str, ...]:
@@ -52,7 +28,7 @@ def status_line(item: DataStatus) -> tuple[str, ...]:
         notes.append(f"source: {tally_text(item.at_source) if item.at_source.any else 'unchanged'}")
     if item.shared is not None:
         notes.append("pushed" if item.shared else "not pushed")
-    return (item.path, files_text(item.files), bytes_text(item.size), "; ".join(notes))
+    return (one_line(item.path), files_text(item.files), bytes_text(item.size), "; ".join(notes))
 
 
 def move_text(move: DataMove) -> str:
@@ -82,12 +58,12 @@ def hints(found: Sequence[DataStatus]) -> Iterator[str]:
 def difference_lines(item: DataDifference, *, verbose: bool) -> Iterator[str]:
     """What differs, then a line a file."""
     what = " is new:" if item.before is None else " is gone:" if item.after is None else ":"
-    yield f"{item.path}{what} {tally_text(item.files)}"
+    yield f"{one_line(item.path)}{what} {tally_text(item.files)}"
     if item.table is not None:
         yield f"  {_table_text(item.table)}"
     shown = item.changes if verbose else item.changes[:_SHOWN]
     for change in shown:
-        yield f"  {_mark(change)} {change.path}  {_sizes(change)}"
+        yield f"  {_mark(change)} {one_line(change.path)}  {_sizes(change)}"
     more = item.files.added + item.files.removed + item.files.changed - len(shown)
     if more > 0:
         yield f"  and {more:,} more"

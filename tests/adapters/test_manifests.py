@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from ciml.adapters.manifests import parse
+from ciml.adapters.manifests import dump, parse
 from ciml.core.errors import ConfigurationError
-from ciml.core.ids import RepoPath
+from ciml.core.ids import Digest, RepoPath
 from ciml.core.manifest import Manifest
 
 OWN, POINTER = RepoPath("data/raw.manifest.yaml"), RepoPath("data/raw.dvc")
@@ -64,6 +66,13 @@ def test_what_is_wrong_is_located(text: str, words: str) -> None:
     assert text.startswith("data/raw.manifest.yaml")
 
 
+@pytest.mark.parametrize("size", ["014", "1_000", "12:30", "1e3", "yes", "2026-11-20", "'7'", "-1", "~", "1.0"])
+def test_c77_a_size_that_is_no_plain_number(size: str) -> None:
+    """What YAML 1.1 would read as another number, a date or a truth is an error with its line."""
+    text = problem(f"version: 1\nsha256: {SHA}\nsize: {size}\nfiles: 1\n")
+    assert text.startswith("data/raw.manifest.yaml:3:7: size:"), text
+
+
 def test_all_problems_of_a_manifest_at_once() -> None:
     """Each line that is wrong has its own line."""
     assert len(problem("version: 1\nsha256: x\nsize: x\nfiles: x\n").splitlines()) == 3
@@ -88,3 +97,38 @@ def test_a_dvc_pointer_that_is_none() -> None:
     assert "it names 2 outputs, not one" in problem(two, POINTER)
     assert "an MD5" in problem("outs:\n- {md5: zz, path: x}\n", POINTER)
     assert "data/raw.dvc" in problem("deps: []\n", POINTER)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"directory": True, "files": 3},
+        {"source": "s3://bucket/raw.csv", "etag": "0f", "object_version": "a/b+c="},
+        {"source": "s3://bucket/a b/", "directory": True, "index": Digest("e" * 64)},
+        {"source": "s3://bucket/raw", "etag": 'yes: "x"#'},
+    ],
+)
+def test_what_is_written_is_read(values: dict[str, Any]) -> None:
+    """The same bytes whoever writes them, and the same manifest back."""
+    plain: dict[str, Any] = {"file": OWN, "path": RepoPath("data/raw"), "digest": Digest(SHA), "size": 12}
+    made = Manifest(**{**plain, "files": 1, "directory": False, **values})
+    assert dump(made) == dump(made)
+    assert parse(dump(made), OWN) == made
+    assert dump(made).startswith(b"# Stands for raw, whose bytes are not in Git.")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("source: s3://bucket/raw/\n", "names many objects, and `directory` says otherwise"),
+        ("directory: true\nsource: s3://bucket/raw\n", "names one object, and `directory` says otherwise"),
+        ("source: /etc/passwd\n", "does not start with s3://"),
+        ("source: s3://bucket/../x\n", "holds `.` or `..`"),
+        ("etag: x\n", "pins a `source` that is not named"),
+        (f"index: {SHA}\n", "pins a `source` that is not named"),
+    ],
+)
+def test_a_source_that_is_wrong(more: str, words: str) -> None:
+    """Where the data comes from is an address of S3 that fits the data."""
+    assert words in problem(f"version: 1\nsha256: {SHA}\nsize: 1\nfiles: 1\n{more}")

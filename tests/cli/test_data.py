@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -89,7 +91,7 @@ def test_what_cannot_be_added(added: Calls) -> None:
         "data/raw/sub": (3, "data/raw/sub overlaps data/raw, which data/raw.manifest.yaml stands for"),
         "data": (3, "data overlaps data/raw"),
         "link": (6, "link is a symbolic link"),
-        "nothing": (11, "nothing does not exist"),
+        "nothing": (3, "nothing does not exist"),
     }
     for path, (code, words) in expected.items():
         answer = added("data", "add", path)
@@ -118,6 +120,98 @@ def test_a_manifest_that_would_be_ignored(ciml: Calls) -> None:
     assert answer.code == 4
     assert "data/raw.manifest.yaml would be ignored by Git (.gitignore:2: data/)" in answer.err
     assert sorted(os.listdir(ciml.path / "data")) == ["raw"]
+
+
+def test_c100_what_is_no_file(ciml: Calls) -> None:
+    """A named pipe, a socket, a folder that cannot be read: exit 3 says what it is, at once; nothing is written."""
+    for name in ("pipe", "socket", "closed"):
+        (ciml.path / name).mkdir()
+        (ciml.path / name / "a.csv").write_text("1")
+    os.mkfifo(ciml.path / "pipe/x")
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str((ciml.path / "socket/x").relative_to(os.getcwd())))
+    (ciml.path / "closed/x").symlink_to("x")
+    expected = {
+        "pipe": (3, "pipe/x is a named pipe, not a file"),
+        "pipe/x": (3, "pipe/x is a named pipe, not a file"),
+        "socket": (3, "socket/x is a socket, not a file"),
+    }
+    for path, (code, words) in expected.items():
+        answer = ciml("data", "add", path)
+        assert (answer.code, words in answer.err) == (code, True), answer
+    listening.close()
+    assert not list(ciml.path.glob("*.manifest.yaml"))
+
+
+def test_c59_a_pointer_of_git_lfs_is_no_data(ciml: Calls) -> None:
+    """Exit 4 says `git lfs pull`; the pointer's text is never stored as data."""
+    oid = "oid sha256:" + "4d7a" * 16
+    fill(ciml, {"model.bin": f"version https://git-lfs.github.com/spec/v1\n{oid}\nsize 12345\n"})
+    answer = ciml("data", "add", "model.bin")
+    assert (answer.code, "git lfs pull" in answer.err) == (4, True)
+    assert not (ciml.path / "model.bin.manifest.yaml").exists()
+
+
+def test_c53_names_of_all_kinds(ciml: Calls) -> None:
+    """Bytes that are not UTF-8, a newline, quotes, an option, a runner's command: each is kept, and shown harmless."""
+    names = [
+        b"caf\xe9.bin",
+        b"new\nline",
+        b'quo"te',
+        b"-rf",
+        b"::error::x",
+        "\U0001f600".encode(),
+        b"x" * 255,
+        b"tab\t",
+        b"Case",
+        b"case",
+    ]
+    top = os.fsencode(ciml.path) + b"/data"
+    os.mkdir(top)
+    for name in names:
+        with open(top + b"/" + name, "wb") as file:
+            file.write(name)
+    ciml.ok("data", "add", "data")
+    assert ciml.json("data", "status")["data"][0]["files"] == len(names)
+    ciml.repo.stage("data.manifest.yaml", ".gitignore")
+    ciml.repo.git("commit", "-q", "-m", "data")
+    shutil.rmtree(top)
+    ciml.ok("data", "pull")
+    assert sorted(os.listdir(top)) == sorted(names)
+    for name in names:
+        with open(top + b"/" + name, "ab") as file:
+            file.write(b"!")
+    ciml.ok("data", "update")
+    out = ciml.ok("data", "diff", "HEAD").out
+    assert "10 changed" in out
+    assert "\n::error" not in out
+    assert "new\nline" not in out
+    assert len(ciml.json("data", "diff", "HEAD")["data"][0]["changes"]) == len(names)
+
+
+def test_c97_data_that_became_a_link(added: Calls, tmp_path: Path) -> None:
+    """`pull` writes through no link, and reads none: exit 6, and what is there stays as it is."""
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(added.path / "data/raw", elsewhere)
+    (elsewhere / "a.csv").write_text("theirs")
+    (added.path / "data/raw").symlink_to(elsewhere)
+    for words in (("data", "pull", "--force"), ("data", "status"), ("data", "update"), ("plan",)):
+        answer = added(*words)
+        assert (answer.code, "data/raw is a symbolic link" in answer.err) == (6, True), answer
+    assert (elsewhere / "a.csv").read_text() == "theirs"
+
+
+def test_c99_pulled_files_are_the_users_own(added: Calls) -> None:
+    """No file is a link into the store, so that an edit changes nothing there."""
+    big = os.urandom(2 << 20)
+    (added.path / "data/raw/big").write_bytes(big)
+    added.ok("data", "update")
+    shutil.rmtree(added.path / "data/raw")
+    added.ok("data", "pull")
+    for path in (added.path / "data/raw").iterdir():
+        assert path.stat().st_nlink == 1
+        path.write_bytes(b"edited")
+    added.ok("store", "verify")
 
 
 # Status and update.
