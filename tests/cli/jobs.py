@@ -58,6 +58,11 @@ class Jobs:
         }
         return self._happened("pull_request", f"refs/pull/{number}/merge", merge, payload)
 
+    def schedule(self) -> Jobs:
+        """The hour of a schedule, on the default branch."""
+        tip = self.origin.git("rev-parse", "refs/heads/main")
+        return self._happened("schedule", "refs/heads/main", tip, {"schedule": "0 3 * * 1"})
+
     def tag(self, name: str) -> Jobs:
         """A push of a tag."""
         commit = self.origin.git("rev-parse", f"refs/tags/{name}^{{commit}}")
