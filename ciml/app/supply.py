@@ -211,6 +211,12 @@ class Supply:
         if manifest.index is not None:
             self._remote.push(listing.parts(manifest.index, self.listing), self._meter)
 
+    def share_listings(self, manifest: Manifest) -> None:
+        """Let everybody have what tells of a manifest's files, where there is a shared store: listing and index."""
+        if self._remote is not None:
+            for digest in filter(None, (manifest.digest if manifest.directory else None, manifest.index)):
+                self._remote.push(listing.parts(digest, self.listing), self._meter)
+
     def is_shared(self, manifest: Manifest) -> bool | None:
         """Whether others can have the data, as far as its first object tells; None where there is no shared store."""
         return None if self._remote is None else bool(self._remote.has([manifest.digest]))

@@ -11,11 +11,12 @@ from ciml.adapters.manifests import dump
 from ciml.app import data as cases
 from ciml.app.source import source_changes, update_from_source
 from ciml.cli.console import Console
-from ciml.cli.datashow import bytes_text, difference_lines, files_text, hints, status_line
+from ciml.cli.datashow import difference_lines, hints, status_line
 from ciml.cli.invocation import Invocation
 from ciml.cli.moving import Moving
 from ciml.cli.supplying import Supplying
 from ciml.cli.wiring import Place, open_place
+from ciml.core.amounts import bytes_text, files_text
 from ciml.core.dataset import DataDifference, DataStatus
 from ciml.core.errors import ConfigurationError, ExitCode, UsageError
 from ciml.core.ids import RepoPath
@@ -187,6 +188,37 @@ def push(invocation: Invocation, paths: tuple[str, ...]) -> int:
     moved = f"{meter.objects:,} new objects, {bytes_text(meter.size)}" if meter.objects else "nothing new"
     console.line(f"{', '.join(item.path for item in done) or 'no data'}: {moved}")
     return ExitCode.OK
+
+
+@command.command("sync")
+@click.argument("paths", nargs=-1)
+@click.option(
+    "--commit", is_flag=True, help="Commit it on the branch and push it; a pull request where that is refused."
+)
+@click.option(
+    "--pull-request", is_flag=True, help="Propose it: one pull request, brought up to date until it is merged."
+)
+@click.option("--branch", metavar="NAME", help="Of the remote; default: the one that is checked out.")
+@click.option(
+    "--tables/--no-tables", default=True, help="Read tables, for rows, columns and shifts.", show_default=True
+)
+@click.pass_obj
+def sync(
+    invocation: Invocation, paths: tuple[str, ...], commit: bool, pull_request: bool, branch: str | None, tables: bool
+) -> int:
+    """Look for data that arrived or changed in S3, and turn it into a commit or a pull request.
+
+    Only what changed since the manifests were written is asked for. Without --commit and --pull-request the
+    manifests are written here, and nothing is committed.
+    """
+    from ciml.cli.syncing import Wanted
+    from ciml.cli.syncing import sync as synced
+
+    if commit and pull_request:
+        raise UsageError("--commit and --pull-request are two ways", hint="Choose one.")
+    return synced(
+        invocation, Wanted(paths=paths, commit=commit, pull_request=pull_request, branch=branch, tables=tables)
+    )
 
 
 @command.command("diff")

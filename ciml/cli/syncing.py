@@ -1,0 +1,158 @@
+"""`ciml data sync`: what arrived at the sources of manifests, in the work tree, as a commit, as a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from ciml.adapters.git.branches import Branches
+from ciml.adapters.git.credentials import with_token
+from ciml.adapters.manifests import dump, parse
+from ciml.app.sync import Means, RefusedError, Synced, arrived, commit_arrivals, files_of, propose_arrivals, texts
+from ciml.cli.console import Console
+from ciml.cli.invocation import Invocation
+from ciml.cli.moving import Moving
+from ciml.cli.supplying import Supplying
+from ciml.cli.wiring import Place, open_place
+from ciml.core.amounts import bytes_text
+from ciml.core.arrival import lines
+from ciml.core.errors import ConfigurationError, ExitCode, RepositoryError
+from ciml.core.ids import RepoPath
+from ciml.core.s3 import s3_address
+
+_SERVER = "https://github.com"
+_REMOTE = "origin"
+_NAME = re.compile(r"(?:[a-z+]+://(?:[^@/]*@)?[^/]+/|(?:[^@/:]+@)?[^/:]+:)(?P<name>[^/]+/[^/]+?)(?:\.git)?/?")
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line of `ciml data sync` says."""
+
+    paths: tuple[str, ...] = ()
+    commit: bool = False
+    pull_request: bool = False
+    branch: str | None = None
+    tables: bool = True
+
+
+def sync(invocation: Invocation, wanted: Wanted) -> ExitCode:
+    """Look at the sources, and write, commit or propose what arrived."""
+    console = Console(invocation)
+    environ = invocation.environ
+    token = environ.get("CIML_TOKEN") or ""
+    seen = with_token(environ, server=environ.get("GITHUB_SERVER_URL") or _SERVER, token=token)
+    invocation = msgspec.structs.replace(invocation, environ=seen)
+    with open_place(invocation) as place, Moving("reading") as meter:
+        at = Supplying(place, invocation, meter)
+        syncing = _Syncing(place, at, invocation, console, wanted)
+        synced = syncing.synced()
+        size = meter.size
+    console.document(msgspec.to_builtins(synced) | {"bytes": size})
+    for item in synced.arrivals:
+        for line in lines(item):
+            console.line(line)
+    for text in texts(synced):
+        console.line(text)
+    if size:
+        console.line(f"{bytes_text(size)} were read.")
+    if synced.base is None and synced.arrivals:
+        console.line(f"To commit it: git add {' '.join(item.manifest for item in synced.arrivals)}")
+    return ExitCode.OK
+
+
+class _Syncing:
+    def __init__(self, place: Place, at: Supplying, invocation: Invocation, console: Console, wanted: Wanted) -> None:
+        self._place = place
+        self._at = at
+        self._invocation = invocation
+        self._console = console
+        self._wanted = wanted
+        remote = _REMOTE if place.repository.remote_url(_REMOTE) is not None else None
+        self._branches = Branches(place.repository.git, remote)
+        self._has_remote = remote is not None
+
+    def synced(self) -> Synced:
+        paths = [self._at.path(text) for text in self._wanted.paths]
+        if not (self._wanted.commit or self._wanted.pull_request):
+            return self._in_work_tree(paths)
+        if self._wanted.pull_request:
+            return self._proposed(paths)
+        try:
+            return commit_arrivals(
+                self._branch(), self._branches, self._place.repository.commit_tree, self._means(), paths
+            )
+        except RefusedError as error:
+            if self._forge_name() is None:
+                raise
+            self._console.warn(f"{error.message}; it becomes a pull request")
+            return self._proposed(paths)
+
+    def _in_work_tree(self, paths: Sequence[RepoPath]) -> Synced:
+        """Manifests rewritten where they are."""
+        found = arrived(self._at.tree, self._means(), paths)
+        self._at.store.flush()
+        for file, data in files_of(found, dump).items():
+            self._at.data.write(file, data)
+        return Synced(branch="", base=None, arrivals=tuple(item.arrival for item in found))
+
+    def _proposed(self, paths: Sequence[RepoPath]) -> Synced:
+        branch = self._branch()
+        return propose_arrivals(
+            branch,
+            self._branches,
+            self._place.repository.commit_tree,
+            self._means(),
+            lambda head, title, body: self._open_page(branch, head, title, body),
+            paths,
+        )
+
+    def _means(self) -> Means:
+        tables = None
+        if self._wanted.tables:
+            from ciml.adapters.tables import Tables
+
+            tables = Tables(f"{self._place.state}/index/tables")
+        at = self._at
+        return Means(
+            source=lambda manifest: at.source(s3_address(manifest.source or "")),
+            store=at.store,
+            listings=at.store,
+            supply=at.supply,
+            fetch=at.supply.listing,
+            parse=parse,
+            dump=dump,
+            tables=tables,
+        )
+
+    def _branch(self) -> str:
+        """Where a commit goes: what is named, what is checked out, what the job is for, the default branch."""
+        environ = self._invocation.environ
+        of_job = environ.get("GITHUB_REF_NAME") if environ.get("GITHUB_REF_TYPE") == "branch" else None
+        repository = self._place.repository
+        found = self._wanted.branch or repository.branch() or of_job or repository.default_branch()
+        if not found:
+            raise RepositoryError("no branch is checked out", hint="--branch NAME says where the commit goes.")
+        return found
+
+    def _forge_name(self) -> str | None:
+        """`owner/name` of the repository where there is a token for its forge."""
+        environ = self._invocation.environ
+        if not environ.get("CIML_TOKEN"):
+            return None
+        found = _NAME.fullmatch(self._place.repository.remote_url(_REMOTE) or "")
+        return environ.get("GITHUB_REPOSITORY") or (found["name"] if found else None)
+
+    def _open_page(self, base: str, head: str, title: str, body: str) -> str:
+        name = self._forge_name()
+        if name is None or not self._has_remote:
+            raise ConfigurationError(
+                f"{head} is pushed, and no pull request is opened: there is no token for the forge",
+                hint="CIML_TOKEN has to hold one that may write pull requests; in GitHub Actions ${{ github.token }}.",
+            )
+        from ciml.adapters.github.forge import GitHub
+
+        url = self._invocation.environ.get("GITHUB_API_URL") or "https://api.github.com"
+        forge = GitHub(name, self._invocation.environ["CIML_TOKEN"], url=url, comment=False)
+        return forge.create_pull_request(branch=head, base=base, title=title, body=body)

@@ -1,0 +1,329 @@
+"""`ciml data sync`: what arrived in S3 becomes a manifest, a commit, a pull request."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.calls import ROOT, Calls
+from tests.githubserver import GitHubServer
+from tests.repobuilder import RepoBuilder
+from tests.s3server import Service, moto
+
+YAML = """\
+version: 1
+stages:
+  train: {run: "cat data/raw/*.csv > model.txt", inputs: [data/raw], outputs: [model.txt]}
+"""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with moto(tmp_path_factory.mktemp("moto")) as service:
+        yield service
+
+
+class Bucket:
+    """A bucket with data in it."""
+
+    def __init__(self, service: Service, *, versions: bool = True) -> None:
+        self.name = service.bucket()
+        self.client: Any = service.client()
+        if versions:
+            self.client.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
+
+    def put(self, key: str, text: str) -> None:
+        self.client.put_object(Bucket=self.name, Key=key, Body=text.encode(), ChecksumAlgorithm="SHA256")
+
+
+def rows(seed: int, *, older: float = 0.0, columns: str = "age,country") -> str:
+    drawn = random.Random(seed)
+    return "\n".join([columns, *(f"{round(drawn.gauss(40 + older, 9))},A" for _ in range(300)), ""])
+
+
+@pytest.fixture
+def bucket(service: Service) -> Bucket:
+    bucket = Bucket(service)
+    bucket.put("raw/a.csv", rows(1))
+    bucket.put("raw/b.csv", rows(2))
+    return bucket
+
+
+@pytest.fixture
+def sourced(ciml: Calls, service: Service, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """A clone whose data comes from S3, pushed to a bare remote; nothing of the data was fetched."""
+    for name, value in service.environ.items():
+        monkeypatch.setenv(name, value)
+    for name, value in (("user.name", "Ada"), ("user.email", "ada@example.com")):
+        ciml.repo.git("config", name, value)
+    ciml.repo.commit({"ciml.yaml": YAML, ".gitignore": "/model.txt\n"})
+    ciml.ok("data", "add", f"s3://{bucket.name}/raw/", "--to", "data/raw")
+    ciml.repo.git("add", "-A")
+    ciml.repo.git("commit", "-q", "-m", "data")
+    ciml.repo.bare_origin()
+    return ciml
+
+
+def origin(ciml: Calls) -> RepoBuilder:
+    return RepoBuilder(ciml.path.parent / "origin.git", create=False)
+
+
+def subjects(repo: RepoBuilder, branch: str = "main") -> list[str]:
+    return repo.git("log", "--format=%s", branch).splitlines()
+
+
+# In the work tree.
+
+
+def test_nothing_arrived(sourced: Calls) -> None:
+    """Nothing is written, in any way of it."""
+    for words in ((), ("--commit",), ("--pull-request",)):
+        assert "Nothing arrived." in sourced.ok("data", "sync", *words).out
+    assert sourced.repo.git("status", "--porcelain") == ""
+    assert len(subjects(origin(sourced))) == 2
+
+
+def test_in_the_work_tree(sourced: Calls, bucket: Bucket) -> None:
+    """The manifest is written, and what to commit is said; what breaks comes first."""
+    bucket.put("raw/c.csv", rows(3, older=30))
+    bucket.put("raw/d.csv", rows(4, columns="age,land"))
+    answer = sourced.ok("data", "sync")
+    assert f"data/raw from s3://{bucket.name}/raw/: 2 added" in answer.out
+    told = [line.strip() for line in answer.out.splitlines()]
+    assert told.index("breaks: d.csv lacks the column 'country'") < told.index("rows: 600 -> 1,200 (+600)")
+    assert "columns added: land" in told
+    assert any(line.startswith("distribution shift (PSI): age ") for line in told)
+    assert "To commit it: git add data/raw.manifest.yaml" in answer.out
+    assert sourced.repo.git("status", "--porcelain") == " M data/raw.manifest.yaml" or (
+        sourced.repo.git("status", "--porcelain").strip() == "M data/raw.manifest.yaml"
+    )
+
+
+def test_without_tables_nothing_is_fetched(sourced: Calls, bucket: Bucket) -> None:
+    """Files and bytes come from listings alone."""
+    bucket.put("raw/c.csv", rows(3))
+    document = sourced.json("data", "sync", "--no-tables")
+    [item] = document["arrivals"]
+    assert item["changed"]["added"] == 1
+    assert item["table"] is None
+    assert document["bytes"] == 0
+
+
+def test_what_is_no_table(sourced: Calls, bucket: Bucket) -> None:
+    """A file that cannot be read is told, and stops nothing."""
+    bucket.put("raw/c.csv", "a,b\n1,2,3\n")
+    [item] = sourced.json("data", "sync")["arrivals"]
+    assert item["table"] is None
+    assert item["note"].startswith("data/raw/c.csv cannot be read")
+
+
+def test_the_same_bytes_again(sourced: Calls, bucket: Bucket) -> None:
+    """An object that is written again with the same bytes is no news where the bucket keeps versions."""
+    bucket.put("raw/a.csv", rows(1))
+    assert "Nothing arrived." in sourced.ok("data", "sync", "--commit").out
+
+
+# As a commit.
+
+
+def test_a_commit(sourced: Calls, bucket: Bucket) -> None:
+    """It is on the remote's branch, changes the manifest alone, tells what it holds, and the clone follows."""
+    bucket.put("raw/c.csv", rows(3))
+    document = sourced.json("data", "sync", "--commit")
+    remote = origin(sourced)
+    assert document["commit"] == remote.git("rev-parse", "main") == sourced.repo.head()
+    assert document["followed"] is True
+    assert remote.git("show", "--format=", "--name-only", "main") == "data/raw.manifest.yaml"
+    assert remote.git("log", "-1", "--format=%s", "main").startswith("data: data/raw: 1 added (+")
+    assert "rows: 600 -> 900 (+300)" in remote.git("log", "-1", "--format=%b", "main")
+    assert sourced.repo.git("status", "--porcelain") == ""
+    assert "Nothing arrived." in sourced.ok("data", "sync", "--commit").out
+    assert sourced.json("data", "status", "--remote")["data"][0]["at_source"]["added"] == 0
+
+
+def test_a_commit_beside_other_work(sourced: Calls, bucket: Bucket) -> None:
+    """On another branch and with changes in the work tree nothing here moves; the commit is on the remote's branch."""
+    sourced.repo.branch("work")
+    (sourced.path / "ciml.yaml").write_text(YAML + "# mine\n")
+    bucket.put("raw/c.csv", rows(3))
+    answer = sourced.ok("data", "sync", "--commit", "--branch", "main")
+    assert "hint: git pull brings it here." in answer.out
+    assert sourced.repo.git("status", "--porcelain").strip() == "M ciml.yaml"
+    assert len(subjects(origin(sourced))) == 3
+
+
+def test_a_shallow_detached_clone(sourced: Calls, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As CI checks out: one commit deep, no branch; the job's variables name it."""
+    job = origin(sourced).clone("job", depth=1)
+    job.git("checkout", "-q", "--detach")
+    bucket.put("raw/c.csv", rows(3))
+    monkeypatch.setenv("GITHUB_REF_TYPE", "branch")
+    monkeypatch.setenv("GITHUB_REF_NAME", "main")
+    document = sourced.json("-C", str(job.path), "data", "sync", "--commit", "--no-tables")
+    assert document["commit"] == origin(sourced).git("rev-parse", "main")
+    assert job.git("rev-parse", "HEAD") == document["base"]
+    [item] = document["arrivals"]
+    assert (item["files_before"], item["files"], item["changed"]) == (2, 3, None)
+    assert item["note"].startswith("the listing of before is in no store that this clone can reach")
+
+
+def test_without_a_remote(sourced: Calls, bucket: Bucket) -> None:
+    """The commit is on the branch that is checked out, and the files with it."""
+    sourced.repo.git("remote", "remove", "origin")
+    bucket.put("raw/c.csv", rows(3))
+    document = sourced.json("data", "sync", "--commit")
+    assert document["commit"] == sourced.repo.head()
+    assert sourced.repo.git("status", "--porcelain") == ""
+
+
+def test_two_at_once_make_one_commit(sourced: Calls, bucket: Bucket, service: Service) -> None:
+    """Eight syncs in eight clones, all at once: one commit, and every one of them ends well."""
+    clones = [origin(sourced).clone(f"clone-{number}") for number in range(8)]
+    bucket.put("raw/c.csv", rows(3))
+    env = {**service.environ, "PATH": os.environ["PATH"], "HOME": str(sourced.path.parent), "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "ciml", "--json", "data", "sync", "--commit", "--no-tables"]
+    running = [subprocess.Popen(words, cwd=clone.path, env=env, stdout=-1, stderr=-1) for clone in clones]
+    answers = [(process.communicate(), process.returncode) for process in running]
+    assert [code for _, code in answers] == [0] * 8, answers
+    made = [json.loads(out)["commit"] for (out, _), _ in answers]
+    assert len([commit for commit in made if commit]) == 1
+    assert len(subjects(origin(sourced))) == 3
+
+
+def test_somebody_else_was_first(sourced: Calls, bucket: Bucket, tmp_path: Path) -> None:
+    """A push that loses looks at everything anew: the commit stands on top of the other one."""
+    bucket.put("raw/c.csv", rows(3))
+    other = origin(sourced).clone("other")
+    # The remote takes another commit just before the first push of ours.
+    hook = origin(sourced).path / "hooks/pre-receive"
+    script = f"""#!/bin/sh
+[ -e {tmp_path}/done ] && exit 0
+touch {tmp_path}/done
+unset GIT_DIR GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
+cd {other.path} && git -c user.name=B -c user.email=b@c commit -q --allow-empty -m theirs && git push -q origin main
+"""
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(script)
+    hook.chmod(0o755)
+    sourced.ok("data", "sync", "--commit", "--no-tables")
+    assert [subject.partition(":")[0] for subject in subjects(origin(sourced))] == ["data", "theirs", "data", "change"]
+
+
+def test_an_object_that_is_replaced_all_the_time(sourced: Calls, bucket: Bucket) -> None:
+    """Either one state of it is taken, whole, or the sync says that it lost a race; nothing mixed is committed."""
+    bucket.put("raw/c.csv", rows(3))
+    stop = threading.Event()
+
+    def replace() -> None:
+        number = 10
+        while not stop.is_set():
+            bucket.put("raw/c.csv", rows(number))
+            number += 1
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    try:
+        answer = sourced("data", "sync", "--commit")
+    finally:
+        stop.set()
+        thread.join()
+    assert answer.code in (0, 8), answer
+    if answer.code == 0:
+        sourced.ok("data", "pull")
+        assert (sourced.path / "data/raw/c.csv").read_text().count("\n") == 301
+
+
+# Where pushes are refused.
+
+
+def protect(ciml: Calls, branch: str) -> None:
+    """Let the remote refuse pushes to a branch, as GitHub words it."""
+    hook = origin(ciml).path / "hooks/update"
+    hook.parent.mkdir(exist_ok=True)
+    words = "GH006: Protected branch update failed for refs/heads/main."
+    hook.write_text(f'#!/bin/sh\n[ "$1" = refs/heads/{branch} ] && echo "{words}" >&2 && exit 1\nexit 0\n')
+    hook.chmod(0o755)
+
+
+def test_a_protected_branch_without_a_token(sourced: Calls, bucket: Bucket) -> None:
+    """Exit 6 says what was refused and what to do; nothing is committed anywhere."""
+    protect(sourced, "main")
+    bucket.put("raw/c.csv", rows(3))
+    answer = sourced("data", "sync", "--commit", "--no-tables")
+    assert answer.code == 6
+    assert "GH006: Protected branch" in answer.err
+    assert "--pull-request proposes the commit instead" in answer.err
+    assert origin(sourced).git("for-each-ref", "--format=%(refname)") == "refs/heads/main"
+    assert "refs/ciml/proposed" not in sourced.repo.git("for-each-ref")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubServer]:
+    with GitHubServer() as server:
+        server.token("ghs_job", permissions={"contents": "write", "pull-requests": "write"})
+        monkeypatch.setenv("CIML_TOKEN", "ghs_job")
+        monkeypatch.setenv("GITHUB_REPOSITORY", server.repository)
+        monkeypatch.setenv("GITHUB_API_URL", server.url)
+        yield server
+
+
+def pulls(server: GitHubServer) -> list[Any]:
+    return [pull for pull in server.pulls.values() if pull["state"] == "open"]
+
+
+def test_a_protected_branch_becomes_a_pull_request(sourced: Calls, bucket: Bucket, server: GitHubServer) -> None:
+    """`--commit` where the branch takes no push: one pull request with the summary, brought up to date by the next."""
+    protect(sourced, "main")
+    bucket.put("raw/c.csv", rows(3, older=25))
+    first = sourced.json("data", "sync", "--commit")
+    assert first["page"]
+    remote = origin(sourced)
+    assert remote.git("rev-parse", "ciml/data/main") == first["commit"]
+    assert remote.git("rev-parse", "ciml/data/main~1") == remote.git("rev-parse", "main")
+    [pull] = pulls(server)
+    assert pull["title"].startswith("data: data/raw: 1 added")
+    assert "| `data/raw` | 3 (+1 −0 ~0) |" in pull["body"]
+    assert "600 -> 900 (+300)" in pull["body"]
+    assert "| `age` | " in pull["body"]
+
+    again = sourced.json("data", "sync", "--pull-request")
+    assert again["commit"] == first["commit"], "the same proposal is not pushed again"
+    bucket.put("raw/d.csv", rows(4, columns="age,land"))
+    later = sourced.json("data", "sync", "--pull-request")
+    assert later["commit"] != first["commit"]
+    [pull] = pulls(server)
+    assert pull["body"].startswith("### Schema breaks")
+    assert remote.git("rev-list", "--count", "main..ciml/data/main") == "1"
+
+
+def test_names_in_a_pull_request_do_nothing(sourced: Calls, bucket: Bucket, server: GitHubServer) -> None:
+    """A key that is a mention, a link or a table is shown as text."""
+    bucket.put("raw/@acme |[x](http:y) <img>.csv", rows(3, columns="age,country"))
+    bucket.put("raw/z.csv", rows(3, columns="age,@acme"))
+    sourced.ok("data", "sync", "--pull-request")
+    [pull] = pulls(server)
+    assert "| | " not in pull["body"].split("<details>")[0]
+    assert "@acme" not in pull["body"].replace("`@acme`", "").replace("@\u200bacme", "")
+    assert "<img>" not in re.sub(r"`[^`]*`|\\<img>", "", pull["body"])
+
+
+def test_two_ways_at_once_are_a_mistake(sourced: Calls) -> None:
+    """--commit and --pull-request exclude each other."""
+    assert sourced("data", "sync", "--commit", "--pull-request").code == 2
+
+
+def test_a_branch_that_is_not_there(sourced: Calls) -> None:
+    """Exit 4 names it."""
+    answer = sourced("data", "sync", "--commit", "--branch", "gone")
+    assert answer.code == 4
+    assert "there is no branch gone" in answer.err
