@@ -1,4 +1,5 @@
-"""moto's server, and in front of it what moto lacks: endpoint updates that take a while, and functions that fail.
+"""moto's server, and in front of it what moto lacks: endpoint updates that take a while, functions that fail, buckets
+that say whether they tell EventBridge.
 
 Every call that this front answers itself is held against botocore's own description of the service.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,9 +44,18 @@ class Aws:
         """What functions were invoked with."""
         self.answer: Reply = (200, {}, b'"done"')
         """What a function answers."""
+        self.telling: set[str] = set()
+        """Paths of the buckets that tell EventBridge, which moto does and does not say."""
+        self.denied: dict[str, str] = {}
+        """Operation -> what the credentials in force are said to lack."""
 
     def client(self, service: str) -> Any:
         return aws.client(service, self.environ, attempts=1)
+
+    def forget(self) -> None:
+        """Begin with an empty account: moto's is one for the whole process."""
+        with urllib.request.urlopen(f"{self.environ['AWS_ENDPOINT_URL']}/moto-api/reset", data=b"", timeout=30):
+            pass
 
     # SageMaker.
 
@@ -108,6 +119,24 @@ class _Front(ThreadingHTTPServer):
         self.aws.update_endpoint(wanted, endpoint)
         return 200, {}, json.dumps({"EndpointArn": endpoint["EndpointArn"]}).encode()
 
+    def notify(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Reply:
+        """Get or PutBucketNotificationConfiguration."""
+        status, found, data = self.ask(method, path, body, headers)
+        bucket = path.partition("?")[0]
+        if method == "PUT" and status == 200:
+            keep = self.aws.telling.add if b"EventBridgeConfiguration" in body else self.aws.telling.discard
+            keep(bucket)
+        elif bucket in self.aws.telling:
+            inside = data.replace(b"/>", b"></NotificationConfiguration>", 1) if data.endswith(b"/>") else data
+            data = inside.replace(b"</NotificationC", b"<EventBridgeConfiguration/></NotificationC")
+        return status, found, data
+
+    def deny(self, action: str) -> Reply:
+        """As EventBridge refuses: 400, not 403."""
+        text = f"User: arn:aws:iam::123456789012:user/ada is not authorized to perform: {action}"
+        told = {"__type": "AccessDeniedException", "Message": f"{text} because no identity-based policy allows it"}
+        return 400, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(told).encode()
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -121,6 +150,10 @@ class _Handler(BaseHTTPRequestHandler):
             reply = self.server.update(json.loads(body), headers)
         elif operation == "DescribeEndpoint":
             reply = self.server.look(json.loads(body)["EndpointName"], headers)
+        elif operation in self.server.aws.denied:
+            reply = self.server.deny(self.server.aws.denied[operation])
+        elif "?notification" in self.path:
+            reply = self.server.notify(self.command, self.path, body, headers)
         elif self.path.endswith("/invocations"):
             self.server.aws.orders.append(json.loads(body))
             reply = self.server.aws.answer

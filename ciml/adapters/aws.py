@@ -35,6 +35,9 @@ _UNKNOWN = frozenset({"InvalidAccessKeyId", "InvalidClientTokenId", "Unrecognize
 _REGIONS = frozenset({"PermanentRedirect", "IllegalLocationConstraintException", "AuthorizationHeaderMalformed", "301"})
 _BUSY = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"})
 
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
+_NOT_ALLOWED = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>arn:\S+))?")
+
 _CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError")
 _MISTAKES = ("NoRegionError", "InvalidRegionError", "ParamValidationError", "ProfileNotFound", "UnknownEndpointError")
 
@@ -167,8 +170,11 @@ def _answered(error: Exception, doing: str, action: str, resource: str, owner: s
         return TrustError(f"{told}: the credentials have expired", hint="Log in again, or renew the role's session.")
     if code in _UNKNOWN or code == "SignatureDoesNotMatch":
         return TrustError(f"{told}: the credentials are not known there", hint="Look at AWS_PROFILE, or at the keys.")
-    if status in (401, 403):
-        return TrustError(told, hint=_permission(action, resource, owner))
+    if status in (401, 403) or code in _DENIED:
+        # A request may need more than its own action, such as iam:PassRole: the answer says which it was.
+        lacking = _NOT_ALLOWED.search(_detail(error))
+        named = (lacking["action"], lacking["resource"] or resource) if lacking else (action, resource)
+        return TrustError(told, hint=_permission(*named, owner))
     if code in _BUSY or status in (429, 503):
         return ServiceError(f"{told}: too many requests", hint="Run the same command again, later.")
     hint = "Run the same command again; what was done so far is kept." if status >= 500 or not status else None

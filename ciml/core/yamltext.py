@@ -33,6 +33,13 @@ class Block(Value, frozen=True, kw_only=True):
     text: str
 
 
+class Remarked(Value, frozen=True, kw_only=True):
+    """An entry with comment lines above it."""
+
+    node: Node
+    remarks: tuple[str, ...]
+
+
 class Tagged(Value, frozen=True, kw_only=True):
     """A text with a tag before it, such as CloudFormation's `!Sub`."""
 
@@ -41,7 +48,7 @@ class Tagged(Value, frozen=True, kw_only=True):
 
 
 Scalar = str | int | float | bool | None
-Node = Scalar | Noted | Tagged | Folded | Block | Mapping[str, "Node"] | Sequence["Node"]
+Node = Scalar | Noted | Remarked | Tagged | Folded | Block | Mapping[str, "Node"] | Sequence["Node"]
 
 
 def text(document: Mapping[str, Node], *, blank_before: frozenset[str] = frozenset()) -> str:
@@ -64,6 +71,8 @@ def _entry(key: str, node: Node, depth: int) -> list[str]:
     head = f"{pad}{_key(key)}:"
     if node is None:
         return [head]
+    if isinstance(node, Remarked):
+        return [*(f"{pad}# {remark}" for remark in node.remarks), *_entry(key, node.node, depth)]
     if isinstance(node, Block):
         return [f"{head} |", *(f"{pad}  {line}".rstrip() for line in node.text.rstrip("\n").split("\n"))]
     if isinstance(node, Folded):
