@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calls import Calls
+from tests.cli.test_json import fields, promised
 
 YAML = """\
 version: 1
@@ -322,6 +323,17 @@ def test_rows_and_columns(added: Calls) -> None:
     assert "  rows 2 -> 4 (+2); columns added: y; lost: x\n" in out
 
 
+def test_the_page_on_json_has_every_field(added: Calls) -> None:
+    """docs/json.md names what `data status` and `data diff` print, and nothing else."""
+    fill(added, {"data/raw/b.csv": "id,x\n3,55\n"})
+    for words in (("data", "status"), ("data", "diff", "HEAD", "--tables")):
+        if words[1] == "diff":
+            added.ok("data", "update")
+        inner = ("data[].edited.", "data[].files.", "data[].table.")
+        printed = {name for name in fields(added.json(*words)) if not name.startswith(inner)}
+        assert promised(" ".join(words[:2])) == printed - {"data"} - {"data[].changes"}
+
+
 # What is made of data.
 
 
@@ -417,3 +429,10 @@ def test_data_behind_a_pointer_of_dvc_runs(ciml: Calls) -> None:
     assert ciml.json("plan")["dirty"] is True
     assert ciml("run").code == 4
     assert "dvc add raw.csv" in ciml("data", "update", "raw.csv").err
+
+
+def test_validate_reads_every_manifest(added: Calls) -> None:
+    """Also one that no stage names: exit 3 with its line."""
+    fill(added, {"data/other.manifest.yaml": "version: 1\nsha256: x\nsize: 1\nfiles: 1\n"})
+    answer = added("validate")
+    assert (answer.code, "data/other.manifest.yaml:2:9: sha256:" in answer.err) == (3, True), answer

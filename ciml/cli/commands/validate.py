@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ciml.app.data import manifests
 from ciml.app.plan import prepare
 from ciml.cli.console import Console
 from ciml.cli.datachecking import check_data_paths
@@ -26,6 +27,7 @@ def command(invocation: Invocation, params: dict[str, str]) -> int:
             project = project_at(place, invocation, params)
             graph = prepare(project).graph
             check_data_paths(project)
+            manifests(project.tree, project.documents.manifest)
     except ConfigurationError as error:
         console.document({"valid": False, "problems": error.problems or [error.message], "warnings": []})
         raise
