@@ -187,11 +187,11 @@ runs:
 """
 
 
-@pytest.mark.parametrize("uses", ["./own", "acme/ciml@main"])
+@pytest.mark.parametrize("uses", ["./own", "$/own", "acme/ciml@main"])
 def test_a_composite_action(new_hub: NewHub, uses: str) -> None:
     """Its inputs with defaults, its steps with conditions of their own, its outputs; of this repository or another."""
     hub = new_hub()
-    text_ = ACTION.replace("WHOSE", "" if uses.startswith(".") else "acme/ciml")
+    text_ = ACTION.replace("WHOSE", {".": "", "$": "acme/churn"}.get(uses[0], "acme/ciml"))
     tool = "#!/bin/sh\necho tool of the action\n"
     hub.action.mkdir()
     (hub.action / "action.yml").write_text(text_)

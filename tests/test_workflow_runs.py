@@ -2,53 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-
-import pytest
-
 from ciml.core.entries import Deployment, Registration
 from tests.cli.ledgers import entries
 from tests.harness.fixtures import language as language  # noqa: PLC0414 -- fixtures
-from tests.harness.hub import Hub
-from tests.harness.installed import Installed, checkout
-from tests.harness.language import Language
-from tests.harness.run import Run
-from tests.harness.team import Team, pager, worked
-from tests.mlflowserver import mlflow_server
+from tests.harness.projects import installed as installed  # noqa: PLC0414
+from tests.harness.projects import server as server  # noqa: PLC0414
+from tests.harness.projects import team as team  # noqa: PLC0414
+from tests.harness.team import Team, worked
 
 MARKER = "<!-- ciml:report"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry that all teams share."""
-    with mlflow_server(tmp_path_factory.mktemp("server")) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The Action's checkout, and what it would install."""
-    folder = tmp_path_factory.mktemp("action")
-    return Installed(folder / "installed", checkout(folder / "checkout"))
-
-
-@pytest.fixture
-def team(
-    tmp_path_factory: pytest.TempPathFactory,
-    language: Language,
-    server: str,
-    installed: Installed,
-    request: pytest.FixtureRequest,
-) -> Iterator[Team]:
-    """A team whose repository is empty."""
-    with ExitStack() as open_:
-        told = open_.enter_context(pager())
-        folder = tmp_path_factory.mktemp("hub")
-        hub = open_.enter_context(Hub(folder, language=language, action=installed.action))
-        hub.before_step = installed
-        yield Team(hub, server, request.node.name.replace("_", "-")[:60], told)
 
 
 def test_from_a_push_to_a_deployment(team: Team) -> None:
@@ -78,9 +40,7 @@ def _first_push(team: Team) -> None:
 def _words(team: Team) -> None:
     """Nothing to do: no stage has a job, and the ledger stays as it is."""
     ledger = team.ledger()
-    team.hub.work.commit({"README.md": "words\n"}, "words")
-    run = team.of_ciml(team.hub.push())
-    worked(run, "plan ciml")
+    worked(team.of_ciml(team.commit({"README.md": "words\n"})), "plan ciml")
     assert (team.versions(), team.ledger()) == ([1], ledger)
 
 
@@ -118,8 +78,7 @@ def _merge(team: Team) -> None:
 
 def _release(team: Team) -> None:
     """What the tag names is served, by a job with that target's secrets alone; again, and it is deployed already."""
-    [words] = [team.of_ciml(runs) for runs in (_committed(team, "words of the release"),)]
-    worked(words, "plan ciml")
+    worked(team.of_ciml(team.commit({"README.md": "words of the release\n"})), "plan ciml")
     run = team.of_ciml(team.hub.tag("v1.0.0", message="the first release"))
     worked(run, "plan ciml deploy-production record")
     assert team.target.read_text() == "0.702\n"
@@ -135,11 +94,6 @@ def _release(team: Team) -> None:
     again = team.of_ciml(team.hub.tag("v1.0.1"))
     assert again.conclusion == "success", again.explain()
     assert len(entries(team.hub.bare, Deployment, team.model)) == 1
-
-
-def _committed(team: Team, message: str) -> list[Run]:
-    team.hub.work.commit({"README.md": message}, message)
-    return team.hub.push()
 
 
 def test_a_fork_and_a_rejection(team: Team) -> None:
@@ -167,8 +121,7 @@ def test_a_fork_and_a_rejection(team: Team) -> None:
     assert (team.versions(), team.ledger()) == ([1], ledger)
 
     team.hub.work.switch("main")
-    team.hub.work.commit({"src.txt": "0.6\n"}, "worse")
-    rejected = team.of_ciml(team.hub.push())
+    rejected = team.of_ciml(team.commit({"src.txt": "0.6\n"}))
     assert (rejected.conclusion, rejected.results["ciml"]) == ("failure", "failure"), rejected.explain()
     assert rejected.results["score"] == "success"
     assert team.told(rejected.happening.sha) == (["failure"], ["ciml failure"])

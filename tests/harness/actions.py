@@ -27,6 +27,11 @@ def use(spec: JSON, scope: Scope, made: StepRun, env: dict[str, str], deadline: 
     known = _KNOWN.get(repository.casefold())
     if known is not None:
         known(Call(job=job, inputs=inputs, env=env, step=made))
+    elif name.startswith("$/"):
+        home = job.place.home
+        own = home.casefold() == job.run.hub.action_repository.casefold()
+        folder = (job.run.hub.action if own else job.run.files()) / name[2:]
+        _composite(Action(folder, repository=home, ref=""), inputs, scope, made, env, deadline)
     elif name.startswith("./"):
         folder = job.machine.workspace / name
         _composite(Action(folder, repository="", ref=""), inputs, scope, made, env, deadline)

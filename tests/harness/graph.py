@@ -40,6 +40,7 @@ class Graph:
         secrets: that its jobs may see.
         ceiling: the permissions of the job that calls it; None where it was started by the event.
         prefix: of its jobs' names.
+        home: repository that the file is of; the run's own when "".
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Graph:
         secrets: dict[str, str],
         ceiling: dict[str, str] | None = None,
         prefix: str = "",
+        home: str = "",
     ) -> None:
         self.run = run
         self.root = root
@@ -58,6 +60,7 @@ class Graph:
         self.secrets = secrets
         self.ceiling = ceiling
         self.prefix = prefix
+        self.home = home or run.repository
         self.specs: dict[str, JSON] = root["jobs"]
         self.done: dict[str, Done] = {}
 
@@ -154,6 +157,7 @@ class Graph:
             environment=environment,
             defaults={**_defaults(self.root), **_defaults(spec)},
             env=self.root.get("env") or {},
+            home=self.home,
         )
 
     def _granted(self, spec: JSON) -> dict[str, str]:
@@ -184,6 +188,7 @@ class Graph:
             secrets=self._handed(spec, declared, contexts, name),
             ceiling=ceiling,
             prefix=f"{self._title(name, spec, contexts)} / ",
+            home=self.home if path.startswith("./") else "/".join(path.split("/")[:2]),
         )
         graph.execute({})
         outputs = {key: told["value"] for key, told in (declared.get("outputs") or {}).items()}

@@ -55,6 +55,8 @@ class Place:
     defaults: JSON
     env: JSON
     """Of the workflow; still with expressions."""
+    home: str
+    """Repository that the workflow file is of: `$/` in it means that one."""
 
 
 class Job:

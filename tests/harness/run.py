@@ -199,6 +199,15 @@ class Run:
         """Name -> folder of the newest artifact of that name, of all attempts."""
         return {name: made for attempt in sorted(self._artifacts) for name, made in self._artifacts[attempt].items()}
 
+    def files(self) -> Path:
+        """The files of the commit that the workflow is of, as a runner downloads them."""
+        folder = self.hub.folder / f"run-{self.id}/files"
+        with self._guard:
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                self.hub.bare.git(f"--work-tree={folder}", "checkout", "-f", self.workflow_sha, "--", ".")
+        return folder
+
     def remove_artifact(self, name: str) -> None:
         """Somebody deletes an artifact, or it has expired."""
         for there in self._artifacts.values():

@@ -17,6 +17,7 @@ from tests.cli.calls import environment
 from tests.cli.ledgers import state
 from tests.harness.hub import Hub
 from tests.harness.run import Run
+from tests.repobuilder import Files
 
 ACTION = f"acme/ciml@{'a1' * 20}"
 CIML_YAML = """\
@@ -26,7 +27,7 @@ stages:
   train:
     run: |
       grep -v '^#' src.txt > model.txt
-      HOSTILE
+      %(hostile)s
     inputs: [src.txt]
     outputs: [model.txt]
   score:
@@ -36,12 +37,12 @@ stages:
     metrics: [m.json]
   words: {run: wc notes.txt > words.txt, inputs: [notes.txt], outputs: [words.txt]}
 models:
-  MODEL:
+  %(model)s:
     path: model.txt
     gate: [auc >= 0.5, auc > champion.auc]
     champion: {rescore: score}
     deploy:
-      production: {after: release, run: 'cp "$CIML_MODEL_PATH" TARGET', smoke: 'test -s TARGET'}
+      production: {after: release, run: 'cp "$CIML_MODEL_PATH" %(target)s', smoke: 'test -s %(target)s'}
 action: %(action)s
 """
 # What a stage must not be able to tell the runner: every form in which it hears commands.
@@ -98,6 +99,8 @@ class Team:
         hub.environments["ciml"] = {"CIML_ALERT_URLS": pager.address}
         hub.policies["ciml"] = ["main", "v*"]
         hub.environments["production"] = {"TARGET_KEY": "the key of production"}
+        self.whole: str | None = None
+        """The generated workflow, where a test tries others in its place."""
         self._score = 700
 
     @property
@@ -107,10 +110,13 @@ class Team:
 
     def begin(self, ciml_yaml: str = CIML_YAML) -> Run:
         """The run of the first push, with a first model."""
-        filled = ciml_yaml % {"python": f"{sys.version_info[0]}.{sys.version_info[1]}", "action": ACTION}
-        for name, text in (("MODEL", self.model), ("TARGET", str(self.target)), ("HOSTILE", _HOSTILE)):
-            filled = filled.replace(name, text)
-        self.hub.work.write({"ciml.yaml": filled, "src.txt": "0.7\n", "notes.txt": "one two\n"})
+        filled = ciml_yaml % {
+            "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+            "action": ACTION,
+            "model": self.model,
+            "target": self.target,
+            "hostile": _HOSTILE,
+        }
         self.hub.work.commit({"ciml.yaml": filled, "src.txt": "0.7\n", "notes.txt": "one two\n"}, "a first model")
         done = subprocess.run(
             [sys.executable, "-m", "ciml", "workflow"],
@@ -125,6 +131,11 @@ class Team:
         self.hub.work.stage(*names)
         self.hub.work.commit({}, "the workflow")
         return self.of_ciml(self.hub.push())
+
+    def commit(self, files: Files) -> list[Run]:
+        """The runs of a push of these files to the default branch."""
+        self.hub.work.commit(files, ", ".join(files))
+        return self.hub.push()
 
     def better(self) -> str:
         """The text of a source whose model is better than all before."""
