@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.s3server import Service
@@ -62,7 +63,9 @@ class Proxy:
     owner: str = ""
     """Of all buckets; who expects another one is refused."""
     ahead_s: int = 0
-    """How much later it is by the clock of the answers."""
+    """How much later it is by the clock that dates the store's state."""
+    date_ahead_s: int = 0
+    """How much later it is by the answers' own Date."""
     acts: dict[int, Callable[[], object]] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     seen: list[tuple[str, str]] = field(default_factory=list)
@@ -169,6 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         length = dict(headers).get("Content-Length", "0") if self.command == "HEAD" else str(len(data))
         for name, value in headers:
+            if name.lower() == "last-modified" and self.path.endswith("/state"):
+                value = formatdate(parsedate_to_datetime(value).timestamp() + self.state.ahead_s, usegmt=True)
             if name.lower() not in _HOP:
                 self.send_header(name, value)
         self.send_header("Content-Length", length)
@@ -180,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        return super().date_time_string((timestamp or time.time()) + self.state.ahead_s)
+        return super().date_time_string((timestamp or time.time()) + self.state.date_ahead_s)
 
     def refuse(self, status: int, code: str) -> None:
         text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>as it was told</Message></Error>".encode()

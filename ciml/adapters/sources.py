@@ -10,7 +10,8 @@ from itertools import islice
 from typing import Any
 
 from ciml.adapters import aws, files
-from ciml.adapters.stores.bucket import Answer, BrokenAnswerError, Bucket, pause
+from ciml.adapters.stores.answers import Answer, BrokenAnswerError, pause
+from ciml.adapters.stores.bucket import Bucket
 from ciml.adapters.stores.crew import Crew, Job
 from ciml.adapters.stores.meter import Meter, Unmetered
 from ciml.adapters.stores.objects import Objects

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ciml.adapters.stores.bucket import Bucket, Found
+from ciml.adapters.stores.answers import Found
+from ciml.adapters.stores.bucket import Bucket
 from ciml.adapters.stores.crew import Crew
 from ciml.core.entries import Head
 from ciml.core.errors import CimlError, ConfigurationError, IntegrityError

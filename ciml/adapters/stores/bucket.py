@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, BinaryIO, Literal, TypeVar
 
 from ciml.adapters import aws
+from ciml.adapters.stores.answers import Answer, BrokenAnswerError, Found, Read, pause, seconds
 from ciml.core.errors import IntegrityError, ServiceError
 from ciml.core.ids import Digest
 from ciml.core.s3 import S3Address
-from ciml.core.value import Value
 
 _CONFLICTS = 8
 """How often a write is tried that S3 declines because of another one at the same moment."""
@@ -25,46 +24,11 @@ _CHANGED = 4
 """How often bytes are sent that were changed on their way."""
 
 _DAMAGED = ("BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest", "IncompleteBody")
-_PIECE = 1 << 20
-
 _GONE = ("NoSuchKey", "PreconditionFailed")
 _READ = "s3:GetObject (and s3:ListBucket on the bucket)"
 """Who may not list gets the same answer for what is not there as for what is not allowed."""
 
 T = TypeVar("T")
-
-
-class Found(Value, frozen=True, kw_only=True, gc=False):
-    """An object as a listing has it."""
-
-    name: str
-    size: int
-    """Bytes."""
-    modified: int
-    """By the service's clock, in s since 1970."""
-    etag: str
-
-
-class Read(Value, frozen=True, kw_only=True):
-    """A small object, whole."""
-
-    data: bytes
-    etag: str
-    modified: int
-    """By the service's clock, in s since 1970."""
-
-
-class Part(Value, frozen=True, kw_only=True):
-    """A part of a large object that the service has."""
-
-    number: int
-    etag: str
-    checksum: str
-    """SHA-256 of the part, in base64."""
-
-
-class BrokenAnswerError(ServiceError):
-    """An answer broke off while it was read; asking again may help."""
 
 
 class Bucket:
@@ -235,7 +199,7 @@ class Bucket:
                     return None
                 raise
         return Found(
-            name=name, size=answer["ContentLength"], modified=_seconds(answer["LastModified"]), etag=answer["ETag"]
+            name=name, size=answer["ContentLength"], modified=seconds(answer["LastModified"]), etag=answer["ETag"]
         )
 
     # Many objects.
@@ -254,7 +218,7 @@ class Bucket:
             Found(
                 name=item["Key"][len(self._prefix) :],
                 size=item["Size"],
-                modified=_seconds(item["LastModified"]),
+                modified=seconds(item["LastModified"]),
                 etag=item["ETag"],
             )
             for item in answer.get("Contents", ())
@@ -290,78 +254,6 @@ class Bucket:
         """Remove one object, if it is there."""
         with self._asking(f"remove {self.address(name)}", "s3:DeleteObject", name):
             self._seen(self._client.delete_object(**self._at(name)))
-
-    # Objects in parts.
-
-    def begin(self, name: str) -> str:
-        """The id of a new upload in parts."""
-        with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
-            answer = self._seen(self._client.create_multipart_upload(**self._at(name), ChecksumAlgorithm="SHA256"))
-        upload: str = answer["UploadId"]
-        return upload
-
-    def send_part(self, name: str, upload: str, number: int, body: bytes | BinaryIO, checksum: str) -> Part | None:
-        """The part, which the service now has; None where it knows the upload no more."""
-        from botocore.exceptions import ClientError
-
-        with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
-            try:
-                answer = self._sent(
-                    lambda: self._client.upload_part(
-                        **self._at(name),
-                        UploadId=upload,
-                        PartNumber=number,
-                        Body=body,
-                        ChecksumSHA256=checksum,
-                        ChecksumAlgorithm="SHA256",
-                    )
-                )
-            except ClientError as error:
-                if aws.code_of(error) == "NoSuchUpload":
-                    return None
-                raise
-        return Part(number=number, etag=answer["ETag"], checksum=checksum)
-
-    def complete(self, name: str, upload: str, parts: Sequence[Part]) -> bool:
-        """Whether the parts are the object now; False where the service knows the upload, or a part, no more."""
-        from botocore.exceptions import ClientError
-
-        named = [{"PartNumber": part.number, "ETag": part.etag, "ChecksumSHA256": part.checksum} for part in parts]
-        with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
-            try:
-                self._seen(
-                    self._client.complete_multipart_upload(
-                        **self._at(name), UploadId=upload, MultipartUpload={"Parts": named}
-                    )
-                )
-            except ClientError as error:
-                if aws.code_of(error) in ("NoSuchUpload", "InvalidPart", "InvalidPartOrder"):
-                    return False
-                raise
-        return True
-
-    def abort(self, name: str, upload: str) -> None:
-        """Give an upload up; its parts are gone."""
-        from botocore.exceptions import ClientError
-
-        with self._asking(f"give up writing {self.address(name)}", "s3:AbortMultipartUpload", name):
-            try:
-                self._seen(self._client.abort_multipart_upload(**self._at(name), UploadId=upload))
-            except ClientError as error:
-                if aws.code_of(error) != "NoSuchUpload":
-                    raise
-
-    def uploads(self) -> Iterator[tuple[str, str, int]]:
-        """Name, id and beginning (by the service's clock, s since 1970) of every upload that is not complete."""
-        marker: dict[str, str] = {}
-        while True:
-            with self._asking(f"list uploads below {self.uri}", "s3:ListBucketMultipartUploads", None):
-                answer = self._seen(self._client.list_multipart_uploads(**self._whole, Prefix=self._prefix, **marker))
-            for item in answer.get("Uploads", ()):
-                yield item["Key"][len(self._prefix) :], item["UploadId"], _seconds(item["Initiated"])
-            if not answer.get("IsTruncated"):
-                return
-            marker = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
 
     # How it is asked.
 
@@ -410,58 +302,11 @@ class Bucket:
         return answer
 
 
-class Answer:
-    """The bytes of an object on their way."""
-
-    def __init__(self, answer: Any, address: str) -> None:
-        self._body = answer["Body"]
-        self._address = address
-        self.size = int(answer["ContentLength"])
-        """Bytes that were announced."""
-        self.etag: str = answer["ETag"]
-        self.modified = _seconds(answer["LastModified"])
-
-    def pieces(self, *, limit: int | None = None) -> Iterator[bytes]:
-        """The bytes, piece by piece; of a large object no more than `limit`.
-
-        Raises:
-            BrokenAnswerError: they ended early.
-        """
-        from botocore.exceptions import BotoCoreError, HTTPClientError
-
-        left = self.size if limit is None else min(limit, self.size)
-        try:
-            while left:
-                piece = self._body.read(min(_PIECE, left))
-                if not piece:
-                    raise BrokenAnswerError(f"{self._address} ended {left} bytes early")
-                left -= len(piece)
-                yield piece
-        except (BotoCoreError, HTTPClientError, OSError) as error:
-            raise BrokenAnswerError(
-                f"reading {self._address} broke off: {type(error).__name__}",
-                hint="Look at the network, and run the same command again.",
-            ) from error
-        finally:
-            self._body.close()
-
-
 def _is_missing(error: Exception) -> bool:
     return aws.code_of(error) in ("NoSuchKey", "404") and aws.code_of(error) != "NoSuchBucket"
-
-
-def _seconds(moment: Any) -> int:
-    return int(moment.timestamp())
 
 
 def _sha256(data: bytes) -> str:
     import hashlib
 
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
-
-
-def pause(attempt: int) -> None:
-    """Back off before the next attempt: 50 ms, then twice as long each time, with chance in it."""
-    import random
-
-    time.sleep(random.uniform(0.5, 1.0) * min(0.05 * 2**attempt, 2.0))

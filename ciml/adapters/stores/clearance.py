@@ -9,18 +9,19 @@ one has overtaken, leaves nothing that would have to be tidied up before the nex
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from ciml.adapters.stores.bucket import Bucket, Found
+from ciml.adapters.stores.answers import Found
+from ciml.adapters.stores.bucket import Bucket
 from ciml.adapters.stores.contents import objects_of
 from ciml.adapters.stores.crew import Crew, Job
 from ciml.adapters.stores.garbage import Collection
+from ciml.adapters.stores.partwise import PartwiseBucket
 from ciml.adapters.stores.records import Action
 from ciml.adapters.stores.s3 import HANDS, object_name
-from ciml.adapters.stores.tenure import LEASE_S, STATE, Lease, Marks, State, read_state
+from ciml.adapters.stores.tenure import LEASE_S, STATE, Lease, Marks, State, boot_s, read_state
 from ciml.core import listing
 from ciml.core.errors import ConfigurationError, IntegrityError, RaceError, ServiceError
 from ciml.core.ids import Digest, RepoPath, is_digest
@@ -63,7 +64,7 @@ class Clearance:
         opened: takes a record out of its envelope, where it has one.
     """
 
-    def __init__(self, bucket: Bucket, eager: Bucket, fetch: Fetch, opened: Opener) -> None:
+    def __init__(self, bucket: PartwiseBucket, eager: Bucket, fetch: Fetch, opened: Opener) -> None:
         self._bucket = bucket
         self._eager = eager
         self._fetch = fetch
@@ -71,6 +72,8 @@ class Clearance:
         self._grace_s = 0.0
         self._dry_run = False
         self._state_etag = ""
+        self._began = 0
+        self._since = 0.0
         self._generation = 0
         self._floor = 0
         self._before = Marks()
@@ -92,6 +95,7 @@ class Clearance:
         """
         self._grace_s, self._dry_run = grace_s, dry_run
         state, at = read_state(self._bucket)
+        self._began, self._since = self._bucket.clock, boot_s()
         begun = self._begin(state, at)
         self._floor = min([self._generation, *self._leases(begun.begun)])
         self._before = self._marks_of(state)
@@ -113,7 +117,7 @@ class Clearance:
 
     def _begin(self, state: State, at: tuple[str, int] | None) -> State:
         self._generation = state.generation + 1
-        begun = {number: when for number, when in state.begun.items() if when > self._bucket.clock - _KEPT_S}
+        begun = {number: when for number, when in state.begun.items() if when > self._now - _KEPT_S}
         if at is not None and state.generation:
             begun.setdefault(state.generation, at[1])
         wanted = msgspec.structs.replace(
@@ -128,9 +132,14 @@ class Clearance:
         data = msgspec.json.encode(wanted)
         self._bucket.write(STATE, data, over=at[0] if at else None)
         self._check_conditions(data)
-        began = self._still(wanted)
-        begun[self._generation] = began
+        self._began = begun[self._generation] = self._still(wanted)
+        self._since = boot_s()
         return msgspec.structs.replace(wanted, begun=begun)
+
+    @property
+    def _now(self) -> int:
+        """The time by the clock that dates the objects there, whatever any other clock says, in s since 1970."""
+        return self._began + int(boot_s() - self._since)
 
     def _check_conditions(self, data: bytes) -> None:
         """Refuse a service that writes where something is, although it was asked not to."""
@@ -159,7 +168,7 @@ class Clearance:
 
     def _tidy(self) -> None:
         """Remove what is nobody's: older marks, expired leases and lists, uploads that were given up."""
-        now = self._bucket.clock
+        now = self._now
         old = [found for found in self._bucket.all("marks/") if found.name != f"marks/{self._generation}"]
         for folder in ("leases/", "condemned/"):
             old += [found for found in self._bucket.all(folder) if now - found.modified > _KEPT_S]
@@ -183,7 +192,7 @@ class Clearance:
 
     def _living(self) -> Iterator[tuple[Found, Lease | None]]:
         for found in self._bucket.all("leases/"):
-            if self._bucket.clock - found.modified > LEASE_S:
+            if self._now - found.modified > LEASE_S:
                 continue
             read = self._bucket.read(found.name) if found.size else None
             try:
@@ -273,17 +282,17 @@ class Clearance:
     # Marks.
 
     def _is_young(self, found: Found) -> bool:
-        return self._bucket.clock - found.modified < self._grace_s
+        return self._now - found.modified < self._grace_s
 
     def _is_due(self, found: Found) -> bool:
         """Whether something unneeded may go now; from here on it is marked."""
         mark = self._mark(found)
         if mark is None:
-            mark = _Mark(generation=self._generation, at=self._bucket.clock, modified=found.modified)
+            mark = _Mark(generation=self._generation, at=self._now, modified=found.modified)
         self._marks.append(
             b"%b\t%d\t%d\t%d" % (found.name.encode(), mark.generation, mark.at, mark.modified),
         )
-        return mark.generation < self._floor and self._bucket.clock - mark.at >= min(self._grace_s, LEASE_S)
+        return mark.generation < self._floor and self._now - mark.at >= min(self._grace_s, LEASE_S)
 
     def _mark(self, found: Found) -> _Mark | None:
         """What an earlier collection marked, if it is still the same object."""
@@ -313,12 +322,12 @@ class Clearance:
 
     def _remove_together(self, some: list[Found]) -> list[Found]:
         """Condemn first, and read the leases after that: who relies on something now is seen, or sees it."""
-        since = time.clock_gettime(time.CLOCK_BOOTTIME)
+        since = boot_s()
         name = f"condemned/{secrets.token_hex(8)}"
         self._bucket.overwrite(name, "\n".join(found.name for found in some).encode())
         relied_on = self._relied_on()
         gone = [found for found in some if found.name not in relied_on]
-        if time.clock_gettime(time.CLOCK_BOOTTIME) - since > _FENCE_S:
+        if boot_s() - since > _FENCE_S:
             raise ServiceError(
                 f"{self._bucket.uri} answers too slowly for a collection", hint="Run the same command again, later."
             )

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ciml.adapters.stores.bucket import BrokenAnswerError, Bucket, Found
+from ciml.adapters.stores.answers import BrokenAnswerError, Found
+from ciml.adapters.stores.bucket import Bucket
 from ciml.adapters.stores.clearance import Opener, key_of
 from ciml.adapters.stores.contents import objects_of_all
 from ciml.adapters.stores.crew import Crew, Job

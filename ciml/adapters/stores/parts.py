@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ciml.adapters import files
-from ciml.adapters.stores.bucket import Answer, BrokenAnswerError, Bucket, Part, pause
+from ciml.adapters.stores.answers import Answer, BrokenAnswerError, Part, pause
+from ciml.adapters.stores.bucket import Bucket
 from ciml.adapters.stores.crew import Job
+from ciml.adapters.stores.partwise import PartwiseBucket
 from ciml.core.errors import IntegrityError, ServiceError
 from ciml.core.ids import Digest
 
@@ -45,7 +47,7 @@ class Upload:
 
     def __init__(
         self,
-        bucket: Bucket,
+        bucket: PartwiseBucket,
         name: str,
         objects: Objects,
         digest: Digest,

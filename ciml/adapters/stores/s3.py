@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from ciml.adapters import files
-from ciml.adapters.stores.bucket import Answer, BrokenAnswerError, Bucket, pause
+from ciml.adapters.stores.answers import Answer, BrokenAnswerError, pause
 from ciml.adapters.stores.crew import Crew, Job
 from ciml.adapters.stores.known import Known
 from ciml.adapters.stores.meter import Meter, Unmetered
 from ciml.adapters.stores.objects import Objects
 from ciml.adapters.stores.parts import PART, Download, Moved, Upload
+from ciml.adapters.stores.partwise import PartwiseBucket
 from ciml.adapters.stores.session import Session
 from ciml.adapters.stores.tenure import Tenure
 from ciml.core.errors import IntegrityError
@@ -49,7 +50,7 @@ class S3Objects:
         uploads: folder where uploads that are not complete are remembered.
     """
 
-    def __init__(self, bucket: Bucket, tenure: Tenure, known: Known, root: str, uploads: str) -> None:
+    def __init__(self, bucket: PartwiseBucket, tenure: Tenure, known: Known, root: str, uploads: str) -> None:
         self._bucket = bucket
         self._tenure = tenure
         self._known = known

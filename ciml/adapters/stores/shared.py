@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from ciml.adapters.stores.bucket import Bucket
 from ciml.adapters.stores.clearance import Clearance
 from ciml.adapters.stores.contents import objects_of, objects_of_all
 from ciml.adapters.stores.garbage import Collection, Findings, Stats
@@ -20,6 +19,7 @@ from ciml.adapters.stores.inspection import Inspection
 from ciml.adapters.stores.known import Known
 from ciml.adapters.stores.local import LocalStore
 from ciml.adapters.stores.meter import Meter
+from ciml.adapters.stores.partwise import PartwiseBucket
 from ciml.adapters.stores.s3 import S3Objects, object_name
 from ciml.adapters.stores.sharedrecords import SharedRecords, Signing, Standing
 from ciml.adapters.stores.tenure import Tenure, read_state
@@ -61,8 +61,8 @@ class SharedStore:
         warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.local = local
-        self.bucket = Bucket(address, environ, connections=CONNECTIONS)
-        self._eager = Bucket(address, environ, attempts=1, read_timeout_s=30)
+        self.bucket = PartwiseBucket(address, environ, connections=CONNECTIONS)
+        self._eager = PartwiseBucket(address, environ, attempts=1, read_timeout_s=30)
         folder = f"{memory}/{digest_of_list('ciml/shared/1', self.bucket.place)[:32]}"
         self._tenure = Tenure(self.bucket)
         self._known = Known(f"{folder}/known")

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
-from ciml.adapters.stores.bucket import Bucket, Read
+from ciml.adapters.stores.answers import Read
+from ciml.adapters.stores.bucket import Bucket
 from ciml.adapters.stores.records import decode, encode
 from ciml.adapters.stores.tenure import Tenure
 from ciml.core.errors import CimlError

@@ -107,9 +107,9 @@ class Tenure:
     def state(self) -> State:
         """The store's state when the lease was taken."""
         with self._lock:
-            if self._state is None or _now() - self._renewed > LEASE_S / 2:
+            if self._state is None or boot_s() - self._renewed > LEASE_S / 2:
                 self._take()
-            elif _now() - self._renewed > _RENEWED_S:
+            elif boot_s() - self._renewed > _RENEWED_S:
                 self._say()
             assert self._state is not None, "it was just read"
             return self._state
@@ -136,10 +136,10 @@ class Tenure:
         Raises:
             ServiceError: that takes too long.
         """
-        end = _now() + _PATIENCE_S
+        end = boot_s() + _PATIENCE_S
         wanted = set(names)
         while wanted & self._condemned():
-            if _now() > end:
+            if boot_s() > end:
                 raise ServiceError(f"a collection of garbage in {self._bucket.uri} takes too long; run it again")
             time.sleep(0.2)
 
@@ -158,7 +158,7 @@ class Tenure:
         """The lease first, then the state: a collection that begins in between sees the lease."""
         self._name = f"leases/{secrets.token_hex(8)}"
         self._relies.clear()
-        self._renewed = _now()
+        self._renewed = boot_s()
         self.terms += 1
         try:
             self._bucket.overwrite(self._name, b"")
@@ -179,7 +179,7 @@ class Tenure:
         """Write down in the lease what is known and relied on."""
         assert self._state is not None, "the lease was taken"
         if self._name:
-            self._renewed = _now()
+            self._renewed = boot_s()
             lease = Lease(generation=self._state.generation, relies=tuple(sorted(self._relies)))
             self._bucket.overwrite(self._name, msgspec.json.encode(lease))
 
@@ -193,7 +193,7 @@ class Tenure:
         return names
 
 
-def _now() -> float:
+def boot_s() -> float:
     """Seconds of any origin, in which a machine's sleep counts."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 

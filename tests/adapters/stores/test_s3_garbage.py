@@ -270,6 +270,25 @@ def _job(clones: Clones, name: str, promised: dict[Digest, Record]) -> Iterator[
     store.close()
 
 
+@pytest.mark.parametrize("days", [-1, 3650])
+def test_c122_clock_jumps(clones: Clones, faulty: Proxy, days: int) -> None:
+    """Clock jumps −1 day / +10 years → only the clock that dates the objects counts; nothing live is deleted."""
+    needed = publish(clones, "needed")
+    job = clones.open()
+    fresh = publish(clones, "fresh", job)
+    collect(clones, needed.key, grace_s=3600)
+
+    faulty.date_ahead_s = days * 24 * 3600
+    collect(clones, needed.key, times=3, grace_s=3600, by=clones.open(by=faulty.service))
+    collect(clones, needed.key, times=3, by=clones.open(by=faulty.service))
+
+    assert is_whole(clones, needed)
+    assert is_whole(clones, fresh)
+    job.close()
+    collect(clones, needed.key, times=2, by=clones.open(by=faulty.service))
+    assert not is_whole(clones, fresh)
+
+
 def test_c127_uploads_that_were_given_up(clones: Clones, faulty: Proxy) -> None:
     """Multipart upload abandoned by a kill → never visible; a collection aborts those older than 24 h."""
     client = clones.service.client()

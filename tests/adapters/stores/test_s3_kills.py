@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -17,8 +18,8 @@ from tests.adapters.stores.contract import record_of, sha256, snapshot, tree
 from tests.adapters.stores.faults import FINISHED, in_child
 from tests.s3proxy import Proxy
 
-ROUNDS = int(os.environ.get("CIML_TEST_ROUNDS", "6"))
-LARGE = os.urandom(1 << 20) * 20
+ROUNDS = int(os.environ.get("CIML_TEST_ROUNDS", "4"))
+LARGE = os.urandom(1 << 20) * 17
 FILES = {"model.bin": LARGE, **{f"part/{number}": b"%d" % number * 99 for number in range(12)}}
 
 
@@ -84,8 +85,7 @@ def test_killed_in_the_middle_of_publishing(clones: Clones, faulty: Proxy, tmp_p
 
     for number in moments(requests_of(faulty, publish)):
         clones.empty()
-        for remembered in (clones.folder / "mine/shared").glob("*/known*"):
-            remembered.unlink()
+        shutil.rmtree(clones.folder / "mine/shared")
         if not killed_at(faulty, number, publish):
             continue
         all_are_whole(clones)
@@ -172,8 +172,8 @@ def test_killed_in_the_middle_of_a_collection(clones: Clones, faulty: Proxy) -> 
         assert len(clones.names("objects/")) == len(clones.names("records/")) == 1
 
 
-@pytest.mark.parametrize("same", [True, False], ids=["same-bytes", "other-bytes"])
-def test_c119_c120_many_publish_the_same_key(clones: Clones, same: bool) -> None:
+@pytest.mark.parametrize(("count", "same"), [(64, False), (16, True)], ids=["other-bytes", "same-bytes"])
+def test_c119_c120_many_publish_the_same_key(clones: Clones, count: int, same: bool) -> None:
     """64 processes publish the same key → one record, all succeed, and all have the winner's bytes."""
 
     def publisher(number: int) -> None:
@@ -185,7 +185,7 @@ def test_c119_c120_many_publish_the_same_key(clones: Clones, same: bool) -> None
         store.close()
 
     pids = []
-    for number in range(64):
+    for number in range(count):
         if not (pid := os.fork()):
             try:
                 publisher(number)
@@ -193,7 +193,7 @@ def test_c119_c120_many_publish_the_same_key(clones: Clones, same: bool) -> None
             finally:
                 os._exit(3)
         pids.append(pid)
-    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [FINISHED] * 64
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [FINISHED] * count
 
     assert len(clones.names("records/")) == 1
-    assert len({(clones.folder / f"winner-{number}").read_bytes() for number in range(64)}) == 1
+    assert len({(clones.folder / f"winner-{number}").read_bytes() for number in range(count)}) == 1
