@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.benchmarks import dags, peers
+from tests.benchmarks.action import action
 from tests.benchmarks.dags import Dag
 from tests.benchmarks.measure import Command, Measurement, in_turn
 from tests.benchmarks.peers import Ciml, Doit, Dvc, Make, Snakemake, Tool
@@ -161,6 +162,11 @@ def bucket(scratch: Path, size: Size) -> Iterator[Row]:
     yield from transfers(scratch, size.measure)
 
 
+def on_github(scratch: Path, size: Size) -> Iterator[Row]:
+    """The Action: its installation from a warm cache, and its jobs where a pull request changes nothing relevant."""
+    yield from action(scratch, size.measure)
+
+
 CASES: dict[str, Case] = {
     "P2": start_up,
     "P1": nothing_to_do,
@@ -169,6 +175,7 @@ CASES: dict[str, Case] = {
     "P4": restore,
     "P5": plan_of_a_large_tree,
     "P10": bucket,
+    "action": on_github,
 }
 
 
