@@ -11,7 +11,7 @@ from ciml.app.data import DataFiles
 from ciml.app.ports import Meter, Remote
 from ciml.app.source import Source, pinned, update_from_source
 from ciml.core import listing
-from ciml.core.errors import CimlError, IntegrityError, RepositoryError, ServiceError
+from ciml.core.errors import CimlError, ConfigurationError, IntegrityError, RepositoryError, ServiceError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.listing import Entry
 from ciml.core.manifest import Manifest
@@ -72,6 +72,7 @@ class Supply:
         store: of this clone.
         data: of the work tree; None where there is none.
         remote: the store that others use too; None where there is none.
+        everybodys: others use `store` itself.
         source: where a manifest's data comes from.
         pointers: for manifests of DVC's.
         parts: a directory's digest and a path in it -> what lies there; filled here.
@@ -84,6 +85,7 @@ class Supply:
         *,
         data: DataFiles | None = None,
         remote: Remote | None = None,
+        everybodys: bool = False,
         source: Callable[[Manifest], Source] | None = None,
         pointers: Pointers | None = None,
         parts: dict[str, Output] | None = None,
@@ -92,6 +94,7 @@ class Supply:
         self._store = store
         self._data = data
         self._remote = remote
+        self._everybodys = everybodys
         self._source = source
         self._pointers = pointers
         self._parts = {} if parts is None else parts
@@ -199,14 +202,17 @@ class Supply:
         """Let everybody have what a manifest stands for, its listing and its index.
 
         Raises:
-            RepositoryError: there is no shared store, or the bytes are not here.
+            ConfigurationError: there is no shared store.
+            RepositoryError: the bytes are not here.
         """
-        if self._remote is None:
-            raise RepositoryError(
+        if self._remote is None and not self._everybodys:
+            raise ConfigurationError(
                 "there is no store that others use too", hint="Name one in ciml.yaml: `store: s3://BUCKET/PREFIX`."
             )
         if not self._store.has(manifest.output) and not self._from_work_tree(manifest, manifest.output, ""):
             raise self._nowhere(manifest)
+        if self._remote is None:
+            return
         self._remote.push(self._objects(manifest.output), self._meter)
         if manifest.index is not None:
             self._remote.push(listing.parts(manifest.index, self.listing), self._meter)
@@ -219,6 +225,8 @@ class Supply:
 
     def is_shared(self, manifest: Manifest) -> bool | None:
         """Whether others can have the data, as far as its first object tells; None where there is no shared store."""
+        if self._everybodys:
+            return self._store.has(manifest.output)
         return None if self._remote is None else bool(self._remote.has([manifest.digest]))
 
     # The ways.

@@ -104,6 +104,7 @@ def supply_of(place: Place, invocation: Invocation, store: Store, meter: Meter |
         own,
         data=place.data(),
         remote=_remote(store),
+        everybodys=own is not place.store,
         source=lambda manifest: source_at(invocation, s3_address(manifest.source or ""), own, meter),
         pointers=_pointers(place, invocation, own),
         parts=place.index.parts,

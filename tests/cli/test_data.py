@@ -259,6 +259,7 @@ def test_edited_data_is_dirty(added: Calls) -> None:
     fill(added, {"data/raw/b.csv": "id,x\n3,5\n"})
 
     assert added.json("plan")["dirty"] is True
+    assert "warning: data/raw is not what its manifest says: `ciml data update data/raw`" in added.ok("plan").err
     answer = added("run")
     assert answer.code == 4
     assert "data/raw is not what the manifest says" in answer.err
@@ -400,6 +401,29 @@ def test_a_collection_keeps_data(added: Calls) -> None:
     added.repo.git("checkout", "-q", "v1", "--force")
     added.ok("data", "pull", "--force")
     assert (added.path / "data/raw/a.csv").read_text() == "id,x\n1,2\n"
+
+
+# Sharing.
+
+
+def test_push_without_a_shared_store(added: Calls) -> None:
+    """Exit 3 says what to write into ciml.yaml."""
+    answer = added("data", "push")
+    assert (answer.code, "`store: s3://BUCKET/PREFIX`" in answer.err) == (3, True)
+
+
+def test_a_folder_that_several_clones_share(ciml: Calls, tmp_path: Path) -> None:
+    """What one clone has added, another has: there is nothing to push."""
+    ciml.repo.commit({"ciml.yaml": f"{YAML}store: {tmp_path / 'everybodys'}\n", ".gitignore": "/model.txt\n"})
+    fill(ciml, {"data/raw/a.csv": "id\n1\n"})
+    ciml.ok("data", "add", "data/raw")
+    assert ciml.json("data", "status", "--remote")["data"][0]["shared"] is True
+    assert ciml.json("data", "push")["objects"] == 0
+    shutil.rmtree(ciml.path / ".git/ciml")
+    shutil.rmtree(ciml.path / "data/raw")
+    assert ciml.results() == {"train": "ran"}
+    ciml.ok("data", "pull")
+    assert (ciml.path / "data/raw/a.csv").read_text() == "id\n1\n"
 
 
 # DVC.

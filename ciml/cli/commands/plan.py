@@ -43,6 +43,8 @@ def command(
         for warning in project.pipeline.warnings:
             console.warn(warning)
         prepared = prepare(project, base=base)
+        for path in prepared.edited:
+            console.warn(f"{path} is not what its manifest says: `ciml data update {path}` before a run")
         made = plan(project, prepared, targets=[StageName(name) for name in stages], force=force)
         show(made, console)
         if made.nothing_to_do:
