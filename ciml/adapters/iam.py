@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from ciml.adapters.account import Kind
+from ciml.adapters.aws import asking, client, code_of
 from ciml.core.cloudformation import Found
+from ciml.core.errors import ConfigurationError
+
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,64}")
 
 
 class Roles(Kind):
@@ -117,3 +122,31 @@ class Roles(Kind):
 def document(told: Any) -> Any:
     """A policy document, which IAM itself sends percent-encoded."""
     return json.loads(unquote(told)) if isinstance(told, str) else told
+
+
+def trust_policy(arn: str, environ: Mapping[str, str]) -> Mapping[str, Any]:
+    """The trust policy of a role.
+
+    Raises:
+        ConfigurationError: it is no role's ARN, or there is no such role in the account of the credentials.
+        TrustError: the credentials may not look.
+    """
+    from botocore.exceptions import ClientError
+
+    if not _ROLE.fullmatch(arn):
+        raise ConfigurationError(f"{arn!r} is no role's ARN", hint="arn:aws:iam::ACCOUNT:role/NAME")
+    iam = client("iam", environ)
+    absent = ConfigurationError(
+        f"there is no role {arn} in the account whose credentials these are", hint="Look at AWS_PROFILE."
+    )
+    with asking(f"look at the role {arn}", action="iam:GetRole", resource=arn):
+        try:
+            role = iam.get_role(RoleName=arn.rpartition("/")[2])["Role"]
+        except ClientError as error:
+            if code_of(error) == "NoSuchEntity":
+                raise absent from error
+            raise
+    if role["Arn"] != arn:
+        raise absent
+    found: Mapping[str, Any] = document(role["AssumeRolePolicyDocument"])
+    return found

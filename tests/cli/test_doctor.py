@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.awsserver import aws_server
 from tests.cli.calls import Calls
 
 
@@ -102,3 +105,70 @@ def test_a_registry_that_does_not_answer(registered: Calls, monkeypatch: pytest.
     for uri in ("http://127.0.0.1:1", "sqlite:////nowhere/ml.db"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         assert "mlflow server" not in states(registered)
+
+
+@pytest.fixture
+def roles(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, object], str]]:
+    """Makes a role of a name with a condition, for GitHub's tokens."""
+    issuer = "token.actions.githubusercontent.com"
+    with aws_server() as running:
+        running.forget()
+        for name, value in running.environ.items():
+            monkeypatch.setenv(name, value)
+
+        def make(name: str, condition: object) -> str:
+            statement = {
+                "Effect": "Allow",
+                "Principal": {"Federated": f"arn:aws:iam::123456789012:oidc-provider/{issuer}"},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": json.loads(json.dumps(condition).replace("$", f"{issuer}:")),
+            }
+            text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            arn: str = running.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=text)["Role"]["Arn"]
+            return arn
+
+        yield make
+
+
+AUDIENCE = {"$aud": "sts.amazonaws.com"}
+
+
+def test_c042_roles_that_any_ref_can_take(
+    ciml: Calls, roles: Callable[[str, object], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OIDC role with `StringLike repo:org/*` → `ciml doctor --aws` exits 6: "role assumable by any ref"."""
+    ciml.repo.commit({"ciml.yaml": "version: 1\nstages: {a: {run: b}}\n"})
+    ciml.repo.git("remote", "add", "origin", "https://github.com/acme/churn.git")
+    monkeypatch.setenv(
+        "CIML_AWS_ROLE", roles("wide", {"StringEquals": AUDIENCE, "StringLike": {"$sub": "repo:acme/*"}})
+    )
+
+    answer = ciml("doctor", "--aws")
+    assert answer.code == 6
+    assert "role assumable by any ref: StringLike repo:acme/*" in answer.out
+    assert "StringEquals" in answer.out  # what to do
+    assert ciml("doctor").code == 0
+
+
+def test_roles_that_are_well(ciml: Calls, roles: Callable[[str, object], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trusted role, that of pull requests, and one that is named: exit 0; pull requests may not take the first."""
+    ciml.repo.commit({"ciml.yaml": "version: 1\nstages: {a: {run: b}}\n"})
+    ciml.repo.git("remote", "add", "origin", "https://github.com/acme/churn.git")
+    trusted = roles("trusted", {"StringEquals": {**AUDIENCE, "$sub": "repo:acme/churn:environment:ciml"}})
+    pulls = roles("pulls", {"StringEquals": {**AUDIENCE, "$sub": "repo:acme/churn:pull_request"}})
+    monkeypatch.setenv("CIML_AWS_ROLE", trusted)
+    monkeypatch.setenv("CIML_AWS_ROLE_PULL_REQUEST", pulls)
+    assert ciml("doctor", "--aws", "--role", pulls).code == 0
+
+    monkeypatch.setenv("CIML_AWS_ROLE", pulls)
+    answer = ciml("doctor", "--aws")
+    assert (answer.code, "role assumable by any pull request" in answer.out) == (6, True)
+
+
+def test_roles_that_cannot_be_looked_at(ciml: Calls, roles: Callable[[str, object], str]) -> None:
+    """What is no ARN, and a role that is not there: told as a finding, exit 6, since nothing is known of them."""
+    ciml.repo.commit({"ciml.yaml": "version: 1\nstages: {a: {run: b}}\n"})
+    for arn, told in (("wide", "no role's ARN"), ("arn:aws:iam::123456789012:role/away", "there is no role")):
+        answer = ciml("doctor", "--role", arn)
+        assert (answer.code, told in answer.out) == (6, True)
+    assert "none is named" in ciml.ok("doctor", "--aws").out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -21,6 +22,8 @@ EXTRAS = {
 }
 """Extra -> module, distribution, what it is for."""
 
+_EXACTLY = "compare `sub` and `aud` by StringEquals: repo:OWNER/NAME:environment:ciml, sts.amazonaws.com"
+
 
 class Finding(Value, frozen=True, kw_only=True):
     """One thing that was looked at."""
@@ -33,13 +36,21 @@ class Finding(Value, frozen=True, kw_only=True):
 
 
 @click.command("doctor")
+@click.option("--aws", is_flag=True, help="Look whom the roles in CIML_AWS_ROLE and CIML_AWS_ROLE_PULL_REQUEST trust.")
+@click.option("--role", "roles", metavar="ARN", multiple=True, help="Look whom this role trusts.")
 @click.pass_obj
-def command(invocation: Invocation) -> int:
-    """Check what this machine and this repository have, and say what to do about what they lack."""
+def command(invocation: Invocation, aws: bool, roles: tuple[str, ...]) -> int:
+    """Check what this machine and this repository have, and say what to do about what they lack.
+
+    A role that more than the repository's own jobs can take is exit code 6.
+    """
     console = Console(invocation)
-    found = [*_programs(invocation), *_packages(), *_repository(invocation)]
+    trust = _roles(invocation, roles, named=aws) if aws or roles else []
+    found = [*_programs(invocation), *_packages(), *_repository(invocation), *trust]
     console.document({"findings": found})
     console.columns([(item.state, item.what, item.detail, item.hint) for item in found])
+    if any(item.state == "wrong" for item in trust):
+        return ExitCode.TRUST
     return ExitCode.CONFIGURATION if any(item.state == "wrong" for item in found) else ExitCode.OK
 
 
@@ -110,6 +121,48 @@ def _server(uri: str) -> list[Finding]:
     holes = advisories(version)
     hint = f"update it to {SOUND} or newer: {', '.join(holes)}" if holes else ""
     return [Finding(what="mlflow server", state="old" if holes else "ok", detail=version, hint=hint)]
+
+
+def _roles(invocation: Invocation, roles: Sequence[str], *, named: bool) -> list[Finding]:
+    """Whom roles of AWS trust: those of the environment where `named`, and others."""
+    environ = invocation.environ
+    asked = [(arn, True) for arn in roles]
+    if named:
+        variables = {"CIML_AWS_ROLE": False, "CIML_AWS_ROLE_PULL_REQUEST": True}
+        asked += [(environ[name], allowed) for name, allowed in variables.items() if environ.get(name)]
+    if not asked:
+        return [Finding(what="role", state="missing", detail="none is named", hint="CIML_AWS_ROLE, or --role ARN")]
+    repository = _on_github(invocation)
+    return [_role(arn, invocation, repository, pull_requests=allowed) for arn, allowed in asked]
+
+
+def _role(arn: str, invocation: Invocation, repository: str | None, *, pull_requests: bool) -> Finding:
+    from ciml.adapters.iam import trust_policy
+    from ciml.core.oidc import trust_faults, trusts_github
+
+    what = f"role {arn.rpartition('/')[2]}"
+    try:
+        policy = trust_policy(arn, invocation.environ)
+    except CimlError as error:
+        return _wrong(what, error)
+    if faults := trust_faults(policy, repository=repository, pull_requests=pull_requests):
+        return Finding(what=what, state="wrong", detail="; ".join(faults), hint=_EXACTLY)
+    if not trusts_github(policy):
+        return Finding(what=what, state="missing", detail="trusts no token of GitHub's", hint="templates/aws has one")
+    return Finding(what=what, state="ok", detail="assumable by what it names exactly")
+
+
+def _on_github(invocation: Invocation) -> str | None:
+    """The repository that roles should be for, as far as that can be told."""
+    from ciml.core.trigger import repository_of
+
+    if named := invocation.environ.get("GITHUB_REPOSITORY"):
+        return named
+    try:
+        with open_place(invocation) as place:
+            return repository_of(place.repository.remote_url() or "")
+    except CimlError:
+        return None
 
 
 def _wrong(what: str, error: CimlError) -> Finding:
