@@ -93,6 +93,8 @@ class Hub:
         self.environment_variables: dict[str, dict[str, str]] = {}
         self.policies: dict[str, list[str]] = {}
         """Environment -> patterns of the branches and tags whose jobs may be in it; all where it has none."""
+        self.debug = False
+        """Whether runs are debugged, as somebody may ask who runs them again."""
         self.parallel = 2
         """Jobs at once."""
         self.before_step: Callable[[Job, StepRun], bool] | None = None

@@ -35,6 +35,8 @@ class StepRun:
     log: str = ""
     environ: dict[str, str] = field(default_factory=dict)
     """Of its process, where it had one."""
+    output: bytes = b""
+    """Of its process, before anything was masked."""
     seconds: float = 0.0
 
 
@@ -163,6 +165,7 @@ class Job:
             "GITHUB_ACTIONS": "true",
             "GITHUB_EVENT_PATH": str(self.event_path),
             "GITHUB_RETENTION_DAYS": "90",
+            **({"RUNNER_DEBUG": "1"} if self.run.hub.debug else {}),
             **{f"GITHUB_{name.upper()}": str(file) for name, file in files.items()},
             "RUNNER_TEMP": str(self.machine.temp),
         }

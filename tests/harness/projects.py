@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -41,4 +42,4 @@ def team(
         told = open_.enter_context(pager())
         hub = Hub(tmp_path_factory.mktemp("hub"), language=language, action=installed.action)
         open_.enter_context(hub).before_step = installed
-        yield Team(hub, server, request.node.name.replace("_", "-")[:60], told)
+        yield Team(hub, server, re.sub(r"[^a-z0-9]+", "-", request.node.name).strip("-"), told)

@@ -94,6 +94,7 @@ def _script(spec: JSON, scope: Scope, made: StepRun, env: dict[str, str], second
         watch="" if over else job.run.hub.cancel_when,
         grace=job.run.hub.grace,
     )
+    made.output = ended.output
     _listen(job, made, ended.output)
     _take(job, made, files)
     if ended.why == "timed out":

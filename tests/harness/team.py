@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -108,8 +108,13 @@ class Team:
         """The generated file in the developer's clone."""
         return self.hub.work.path / ".github/workflows/ciml.yml"
 
-    def begin(self, ciml_yaml: str = CIML_YAML) -> Run:
-        """The run of the first push, with a first model."""
+    def begin(self, ciml_yaml: str = CIML_YAML, *, workflows: Mapping[str, str] | None = None) -> Run:
+        """The run of the first push, with a first model.
+
+        Args:
+            ciml_yaml: of the project.
+            workflows: name -> text, in the place of the generated ones.
+        """
         filled = ciml_yaml % {
             "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
             "action": ACTION,
@@ -118,6 +123,13 @@ class Team:
             "hostile": _HOSTILE,
         }
         self.hub.work.commit({"ciml.yaml": filled, "src.txt": "0.7\n", "notes.txt": "one two\n"}, "a first model")
+        if workflows is not None:
+            return self.of_ciml(self.commit({f".github/workflows/{name}": text for name, text in workflows.items()}))
+        self.generate()
+        return self.of_ciml(self.hub.push())
+
+    def generate(self) -> None:
+        """Commit the workflows that the project's ciml.yaml asks for."""
         done = subprocess.run(
             [sys.executable, "-m", "ciml", "workflow"],
             cwd=self.hub.work.path,
@@ -130,7 +142,6 @@ class Team:
         names = [f".github/workflows/{path.name}" for path in self.workflow.parent.iterdir()]
         self.hub.work.stage(*names)
         self.hub.work.commit({}, "the workflow")
-        return self.of_ciml(self.hub.push())
 
     def commit(self, files: Files) -> list[Run]:
         """The runs of a push of these files to the default branch."""
