@@ -153,6 +153,54 @@ def test_actionlint_has_no_finding(files: list[Path]) -> None:
     assert [item for item in found if not _outdated(item)] == []
 
 
+def test_templates_are_what_ciml_writes(tmp_path: Path) -> None:
+    """The workflow of a pipeline with two stages, and the one that publishes forks' reports, are not out of date."""
+    pipeline = """\
+stages:
+  train: {run: python train.py, inputs: [train.py], outputs: [model.pkl]}
+  evaluate: {run: python train.py, inputs: [train.py, model.pkl], metrics: [metrics.json]}
+models:
+  churn: {path: model.pkl, gate: [accuracy > champion.accuracy]}
+"""
+    files = written(tmp_path / "repo", pipeline)
+    for made, template in (("ciml.yml", "job-per-stage.yml"), ("ciml-report.yml", "fork-report.yml")):
+        assert _without_header(ROOT / "templates/workflows" / template) == _without_header(files[made])
+
+
+def _without_header(path: Path) -> str:
+    lines = path.read_text().splitlines()
+    return "\n".join(lines[next(number for number, line in enumerate(lines) if not line.startswith("#")) :])
+
+
+def test_the_called_workflow_is_the_written_one(tmp_path: Path) -> None:
+    """The same job as in a written workflow has the same rights, secrets and environment in the one that is called."""
+    text = SMALLEST.replace("accuracy]", "accuracy], deploy: {x: {after: release, run: y}}")
+    wanted = json_of(written(tmp_path / "repo", text)["ciml.yml"])["jobs"]
+    called = json_of(ROOT / ".github/workflows/pipeline.yml")["jobs"]
+    assert set(called) == {"plan", "stages", "rescore", "ciml", "deploy", "record"}
+    for mine, theirs in (("plan",) * 2, ("train", "stages"), ("ciml",) * 2, ("deploy-x", "deploy"), ("record",) * 2):
+        assert wanted[mine]["permissions"] == called[theirs]["permissions"], mine
+        [before] = [step.get("env") for step in wanted[mine]["steps"] if step["uses"] == ACTION]
+        [after] = [step.get("env") for step in called[theirs]["steps"] if step["uses"] == "$/"]
+        assert before == after, mine
+        assert ("environment" in wanted[mine]) == ("environment" in called[theirs]), mine
+
+
+def test_codebuild_s_template() -> None:
+    """Its commands are bash, it installs from a lock file that there is, and calls what there is to call."""
+    document = json_of(ROOT / "templates/codebuild/buildspec.yml")
+    commands = [command for phase in document["phases"].values() for command in phase["commands"]]
+    subprocess.run(["bash", "-n"], input="\n".join(commands), text=True, check=True)
+    [install] = [command.split() for command in commands if "/install" in command]
+    assert (ROOT / install[1].removeprefix("/tmp/ciml/")).exists()
+    assert (ROOT / f"requirements/{install[2]}.lock").exists()
+    called = commands[-1].partition("-m ")[2].split()
+    told = subprocess.run(
+        [sys.executable, "-m", *called, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "[all|plan|stage|rescore|settle|" in told.stdout
+
+
 def _outdated(item: dict[str, Any]) -> bool:
     """What this release of actionlint says because it is older than the runner's image, `vars` and `$/`."""
     return item["kind"] == "runner-label" or any(
