@@ -8,12 +8,13 @@ from typing import Protocol
 import msgspec
 
 from ciml.app.ports import Store
+from ciml.app.precedent import own_judgement, recorded, stands
 from ciml.app.reads import gate_reads, maker_of, used_stages, writers
 from ciml.app.run import Options, Outcome
 from ciml.core import checks, dag, gate
 from ciml.core import key as keys
 from ciml.core.contest import Candidate, Champion, Incomparable, NoChampion, Rival
-from ciml.core.entries import Judgement, Registration
+from ciml.core.entries import Registration
 from ciml.core.errors import ServiceError, TrustError
 from ciml.core.ids import Digest, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput, is_code
@@ -109,11 +110,11 @@ class Judging:
         recipes = {name: self._graph.recipes[name] for name in read.stages if name in self._graph.recipes}
         key = keys.verdict(judged.recipe, recipes, judged.policy, judged.champion)
         judged = msgspec.structs.replace(judged, key=key)
-        if not anew and (before := ledger.verdicts.get(key)) and _stands(before, judged, ledger):
-            return _recorded(judged, before)
-        own = _own(judged, ledger) if not anew else None
+        if not anew and (before := ledger.verdicts.get(key)) and stands(before, judged, ledger):
+            return recorded(judged, before)
+        own = own_judgement(judged, ledger) if not anew else None
         if own and own.key == keys.verdict(judged.recipe, recipes, judged.policy, own.champion):
-            return _recorded(judged, own)  # nothing that it was judged by has changed since
+            return recorded(judged, own)  # nothing that it was judged by has changed since
         self._ready(model)
         if judged.artifact is None:
             return judged
@@ -130,7 +131,7 @@ class Judging:
             return msgspec.structs.replace(judged, verdict=gate.not_judged(model.name, reason), lasting=False)
         verdict = gate.judge(model, candidate, rival, self._params)
         if own and verdict.status is Status.UNCHANGED:
-            return _recorded(judged, own)
+            return recorded(judged, own)
         lasting = not isinstance(rival, Incomparable) or rival.lasting
         return msgspec.structs.replace(judged, verdict=verdict, lasting=lasting)
 
@@ -320,29 +321,6 @@ class Judging:
             for output in record.outputs
         )
         return msgspec.structs.replace(record, outputs=outputs)
-
-
-def _own(judged: Judged, ledger: LedgerState) -> Judgement | None:
-    """The judgement that let the champion through, where the candidate is the champion's own recipe."""
-    champion = ledger.champion
-    if champion is None or ledger.recipes.get(judged.recipe) != champion.version:
-        return None
-    before = ledger.verdicts.get(ledger.versions[champion.version].verdict or Digest(""))
-    return before if before and before.recipe == judged.recipe else None
-
-
-def _recorded(judged: Judged, before: Judgement) -> Judged:
-    return msgspec.structs.replace(judged, verdict=before.verdict, recorded=True, recorded_at=before.commit)
-
-
-def _stands(before: Judgement, judged: Judged, ledger: LedgerState) -> bool:
-    """Whether a recorded verdict still stands: it lets no other bytes through than those it was given on.
-
-    Other bytes come of a stage that is not deterministic. Those of a registered recipe are never registered.
-    """
-    if judged.artifact is None or judged.recipe in ledger.recipes or before.verdict.status is Status.REJECTED:
-        return True
-    return before.artifact in (None, judged.artifact.digest)
 
 
 def _metrics(states: Mapping[StageName, State]) -> dict[StageName, Metrics]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 LIMIT = 256
@@ -18,4 +19,4 @@ def batches(items: Sequence[T], limit: int = LIMIT) -> tuple[tuple[T, ...], ...]
         return ()
     size, longer = divmod(len(items), count)
     ends = [number * size + min(number, longer) for number in range(count + 1)]
-    return tuple(tuple(items[start:end]) for start, end in zip(ends, ends[1:], strict=False))
+    return tuple(tuple(items[start:end]) for start, end in pairwise(ends))

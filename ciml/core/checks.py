@@ -19,15 +19,7 @@ from ciml.core.grammar import ExpressionError
 from ciml.core.ids import RepoPath, StageName
 from ciml.core.metrics import Undefined
 from ciml.core.pipeline import Check, ExpressionCheck, PairedCheck, ParamValue, PointCheck, ToleranceCheck
-from ciml.core.syntax import (
-    COMPARISONS,
-    Binary,
-    ChampionMetric,
-    Expression,
-    Operator,
-    references,
-    show,
-)
+from ciml.core.syntax import COMPARISONS, Binary, ChampionMetric, Expression, Operator, references, show
 from ciml.core.value import Value
 from ciml.core.verdict import Difference, Shown, shown
 
@@ -246,14 +238,9 @@ def _paired(check: PairedCheck, contest: Contest) -> Outcome:
     if not passed:
         found = f"a gain of {shown(interval.detectable + max(check.by, 0.0))} would be found four times in five"
         detail = f"the lower end is not above {shown(check.by)}: {detail}; {found}"
-    low, high = (-interval.high, -interval.low) if check.lower_is_better else (interval.low, interval.high)
-    return Outcome(
-        passed=passed,
-        left=compared.candidate,
-        right=compared.champion,
-        detail=detail,
-        difference=Difference(metric=check.metric, low=low, high=high),
-    )
+    ends = interval.of_difference(lower_is_better=check.lower_is_better)
+    told = Difference(metric=check.metric, low=ends[0], high=ends[1])
+    return Outcome(passed=passed, left=compared.candidate, right=compared.champion, detail=detail, difference=told)
 
 
 def _compared(check: PairedCheck, contest: Contest) -> Comparison | Undefined:

@@ -30,8 +30,6 @@ Placeholder = Annotated[
 ]
 Path = Annotated[str, Meta(min_length=1)]
 Positive = Annotated[int, Meta(ge=1, title="a whole number from 1")]
-
-
 ACTION = r"^[\w.-]+/[\w./-]+@[0-9a-f]{40}$"
 """An Action that is pinned by its commit."""
 
@@ -314,9 +312,7 @@ class Document(Keys, frozen=True, kw_only=True):
     )
 
 
-NOT_ACTED_ON: dict[str, frozenset[str]] = {
-    "DefaultsKeys": frozenset({"sagemaker"}),
-}
+NOT_ACTED_ON: dict[str, frozenset[str]] = {"DefaultsKeys": frozenset({"sagemaker"})}
 """Type -> its keys that are read and checked, and that nothing follows from in this version."""
 
 

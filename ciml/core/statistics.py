@@ -47,6 +47,10 @@ class Interval(Value, frozen=True, kw_only=True):
     detectable: float
     """The gain that data like these would show four times in five."""
 
+    def of_difference(self, *, lower_is_better: bool) -> tuple[float, float]:
+        """The ends for the candidate's metric less the champion's, which is a loss where less is better."""
+        return (-self.high, -self.low) if lower_is_better else (self.low, self.high)
+
 
 def mean_gain(differences: Sequence[float], *, level: float) -> Interval | Undefined:
     """Interval for the mean of paired differences, by bootstrap.
