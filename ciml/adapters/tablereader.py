@@ -35,7 +35,12 @@ class Reader:
 
     def __init__(self, schema: pl.Schema, *, text: bool) -> None:
         self._rows = 0
+        self._files = 0
         self._columns = {name: _Column(name, kind, text=text) for name, kind in schema.items()}
+
+    def begin(self) -> None:
+        """A file with these columns begins."""
+        self._files += 1
 
     def add(self, batch: pl.DataFrame) -> None:
         """Take in some rows."""
@@ -46,7 +51,8 @@ class Reader:
 
     def facts(self) -> TableFacts:
         """What all batches add up to."""
-        return TableFacts(rows=self._rows, columns=tuple(column.facts() for column in self._columns.values()))
+        columns = tuple(column.facts() for column in self._columns.values())
+        return TableFacts(rows=self._rows, columns=columns, files=self._files)
 
 
 class _Column:

@@ -13,7 +13,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from ciml import __version__
 from ciml.core.errors import MissingExtraError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.neutralise import harmless_text
-from ciml.core.tablefacts import Facts, NoTable, TableFacts
+from ciml.core.tablefacts import Facts, NoTable, Part, TableFacts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,6 +35,9 @@ _PARQUET = (".parquet", ".pq")
 _PACKED = (".gz", ".zst")
 _HEAD = 1 << 16
 """Bytes in which a header must end."""
+
+_KINDS = 16
+"""Sets of columns that files of one table may have, so that all that disagree can be told."""
 
 _MISSING = [
     "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
@@ -56,9 +59,9 @@ class Tables:
         """Whether a file of that name is read as a table."""
         return is_table(name)
 
-    def read(self, source: str | bytes, name: RepoPath) -> Facts:
-        """The facts of one file, by its path or its bytes; MissingExtraError where polars is not installed."""
-        return read_table(source, name)
+    def read(self, files: Iterable[tuple[str | bytes, RepoPath]]) -> tuple[Part, ...] | NoTable:
+        """The facts of some files, by path or bytes; MissingExtraError where polars is not installed."""
+        return read_tables(files)
 
     def known(self, name: Digest) -> TableFacts | None:
         """What was kept under a name, by this version of ciml."""
@@ -118,23 +121,46 @@ def read_table(source: str | bytes, name: RepoPath) -> Facts:
     Raises:
         MissingExtraError: polars is not installed.
     """
+    found = read_tables([(source, name)])
+    return found if isinstance(found, NoTable) else found[0].facts
+
+
+def read_tables(files: Iterable[tuple[str | bytes, RepoPath]]) -> tuple[Part, ...] | NoTable:
+    """The facts of some files: together of those that have the same columns, under the name of the first one.
+
+    Where one cannot be read, that is all there is to say.
+
+    Raises:
+        MissingExtraError: polars is not installed.
+    """
     try:
         import polars as pl
     except ImportError as error:
         raise MissingExtraError("reading tables needs polars, which is not installed", extra="data") from error
     from ciml.adapters.tablereader import Reader
 
-    try:
-        frame, text = _scan(source, name)
-        reader = Reader(frame.collect_schema(), text=text)
-        for batch in frame.collect_batches(maintain_order=False, lazy=True):
-            reader.add(batch)
-        return reader.facts()
-    except pl.exceptions.NoDataError:
-        return NoTable(reason=f"{name} is empty")
-    except (pl.exceptions.PolarsError, OSError, ValueError, UnicodeDecodeError, csv.Error) as error:
-        first = harmless_text(str(error)).strip().partition("\n")[0]
-        return NoTable(reason=f"{name} cannot be read: {first}")
+    readers: dict[object, tuple[str, Reader]] = {}
+    for source, name in files:
+        try:
+            frame, text = _scan(source, name)
+            schema = frame.collect_schema()
+            kind = (text, *schema.items())
+            if kind not in readers:
+                if len(readers) == _KINDS:
+                    return NoTable(
+                        reason=f"{name} is the {_KINDS + 1}th file with columns of its own: they are no table"
+                    )
+                readers[kind] = name, Reader(schema, text=text)
+            reader = readers[kind][1]
+            reader.begin()
+            for batch in frame.collect_batches(maintain_order=False, lazy=True):
+                reader.add(batch)
+        except pl.exceptions.NoDataError:
+            return NoTable(reason=f"{name} is empty")
+        except (pl.exceptions.PolarsError, OSError, ValueError, UnicodeDecodeError, csv.Error) as error:
+            first = harmless_text(str(error)).strip().partition("\n")[0]
+            return NoTable(reason=f"{name} cannot be read: {first}")
+    return tuple(Part(name=first, facts=reader.facts()) for first, reader in readers.values())
 
 
 def _scan(source: str | bytes, name: RepoPath) -> tuple[pl.LazyFrame, bool]:

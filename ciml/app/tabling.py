@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby
 from typing import Protocol
 
 from ciml.app.ports import Store
@@ -13,7 +14,7 @@ from ciml.core.ids import Digest, RepoPath
 from ciml.core.key import digest
 from ciml.core.listing import Entry
 from ciml.core.results import Output
-from ciml.core.tablefacts import Facts, NoTable, Part, TableFacts, total, with_others
+from ciml.core.tablefacts import Adding, Facts, NoTable, Part, TableFacts, with_others
 
 FORMATS = "CSV, TSV, JSON lines or Parquet"
 
@@ -31,8 +32,8 @@ class Tables(Protocol):
         """Whether a file of that name is read as a table."""
         ...
 
-    def read(self, source: str | bytes, name: RepoPath) -> Facts:
-        """The facts of one file, by its path or its bytes."""
+    def read(self, files: Iterable[tuple[str | bytes, RepoPath]]) -> tuple[Part, ...] | NoTable:
+        """The facts of some files, by path or bytes: together of those that have the same columns, by the first one."""
         ...
 
     def known(self, name: Digest) -> TableFacts | None:
@@ -78,27 +79,20 @@ def _of_directory(output: Output, store: Store, tables: Tables) -> Facts:
     name = _name(output.digest, "directory")
     if (kept := tables.known(name)) is not None:
         return kept
-    parts: list[Part] = []
-    others = 0
+    adding, others = Adding(), 0
     for leaf in listing.leaves(output.digest, store.read):
         facts = _of_leaf(leaf.digest, output.path, store, tables)
         if isinstance(facts, NoTable):
             return facts
         if facts.files:
-            parts.append(Part(name=_first(facts, leaf.first), facts=facts))
+            adding.add(Part(name=os.fsdecode(leaf.first), facts=facts))
         else:
             others += facts.others
-    if not parts:
+    found = with_others(adding.total(), others)
+    if not found.files:
         return NoTable(reason=f"{output.path} holds no table: no file is {FORMATS}")
-    found = with_others(total(parts), others)
     tables.keep(name, found)
     return found
-
-
-def _first(facts: TableFacts, first: bytes) -> str:
-    """What a sentence calls a part of a directory."""
-    name = os.fsdecode(first)
-    return name if facts.files == 1 else f"the files from {name} on"
 
 
 def _of_leaf(leaf: Digest, path: RepoPath, store: Store, tables: Tables) -> Facts:
@@ -107,20 +101,36 @@ def _of_leaf(leaf: Digest, path: RepoPath, store: Store, tables: Tables) -> Fact
         return kept
     files = [entry for entry in listing.entries(leaf, store.read) if entry.mode in (listing.FILE, listing.EXECUTABLE)]
     wanted = [entry for entry in files if tables.is_table(os.fsdecode(entry.path))]
-    parts: list[Part] = []
-    for facts, below in _read(wanted, path, store, tables):
-        if isinstance(facts, NoTable):
-            return facts
-        parts.append(Part(name=below, facts=facts))
-    found = with_others(total(parts), len(files) - len(wanted))
+    adding = Adding()
+    for part in _parts(wanted, path, store, tables):
+        if isinstance(part, NoTable):
+            return part
+        adding.add(part)
+    found = with_others(adding.total(), len(files) - len(wanted))
     tables.keep(name, found)
     return found
 
 
-def _read(entries: Sequence[Entry], path: RepoPath, store: Store, tables: Tables) -> Iterator[tuple[Facts, str]]:
-    for entry in entries:
-        below = os.fsdecode(entry.path)
-        yield _of_file(entry, RepoPath(f"{path}/{below}"), store, tables), below
+def _parts(entries: Sequence[Entry], path: RepoPath, store: Store, tables: Tables) -> Iterator[Part | NoTable]:
+    """Facts that add up to those of all files: large ones each by itself, small ones with all that are alike."""
+    for small, group in groupby(entries, lambda entry: entry.size < _LARGE):
+        if small:
+            yield from _of_small(list(group), path, store, tables)
+        else:
+            for entry in group:
+                below = os.fsdecode(entry.path)
+                facts = _of_file(entry, RepoPath(f"{path}/{below}"), store, tables)
+                yield facts if isinstance(facts, NoTable) else Part(name=below, facts=facts)
+
+
+def _of_small(entries: Sequence[Entry], path: RepoPath, store: Store, tables: Tables) -> Iterator[Part | NoTable]:
+    sources = ((store.read(entry.digest), RepoPath(f"{path}/{os.fsdecode(entry.path)}")) for entry in entries)
+    found = tables.read(sources)
+    if isinstance(found, NoTable):
+        yield found
+        return
+    for part in found:
+        yield Part(name=part.name.removeprefix(f"{path}/"), facts=part.facts)
 
 
 def _of_file(entry: Entry, path: RepoPath, store: Store, tables: Tables) -> Facts:
@@ -137,8 +147,12 @@ def _of_file(entry: Entry, path: RepoPath, store: Store, tables: Tables) -> Fact
 
 def _looked_at(entry: Entry, path: RepoPath, store: Store, tables: Tables) -> Facts:
     if entry.size <= _IN_MEMORY:
-        return tables.read(store.read(entry.digest), path)
+        return _one(tables.read([(store.read(entry.digest), path)]))
     with tables.scratch() as folder:
         target = f"{folder}/table"
         store.materialise(Output(path=path, digest=entry.digest, size=entry.size), target, link=True, read_only=True)
-        return tables.read(target, path)
+        return _one(tables.read([(target, path)]))
+
+
+def _one(found: tuple[Part, ...] | NoTable) -> Facts:
+    return found if isinstance(found, NoTable) else found[0].facts

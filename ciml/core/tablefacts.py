@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Literal
 
 import msgspec
@@ -16,8 +18,11 @@ import msgspec
 from ciml.core.pipeline import Scalar
 from ciml.core.value import Value
 
-POINTS = 1024
+POINTS = 512
 """Of one distribution, at most."""
+
+_TOGETHER = 16
+"""Parts that are added up at once: more would be held, fewer would be thinned more often."""
 
 MAX_VALUES = 1000
 """Distinct values that are told one by one."""
@@ -112,7 +117,7 @@ Facts = TableFacts | NoTable
 
 
 class Part(Value, frozen=True, kw_only=True):
-    """The facts of one file, or of some, with the name that a sentence gives them."""
+    """The facts of one file, or of some, with the name of the first."""
 
     name: str
     facts: TableFacts
@@ -150,17 +155,38 @@ def total(parts: Sequence[Part]) -> TableFacts:
     )
 
 
+class Adding:
+    """Adds up any number of parts and holds few of them: sums of equally many become one."""
+
+    def __init__(self) -> None:
+        self._levels: list[list[Part]] = []
+
+    def add(self, part: Part) -> None:
+        """Take in the next part."""
+        for level in self._levels:
+            level.append(part)
+            if len(level) < _TOGETHER:
+                return
+            part = Part(name=level[0].name, facts=total(level))
+            level.clear()
+        self._levels.append([part])
+
+    def total(self) -> TableFacts:
+        """The facts of all parts, in the order in which they came."""
+        return total([part for level in reversed(self._levels) for part in level])
+
+
 def _lacks(name: str, first: Part, parts: Sequence[Part], by_name: Sequence[dict[str, ColumnFacts]]) -> Iterable[str]:
     """A sentence where not all parts have the column."""
-    lacking = [part.name for part, columns in zip(parts, by_name, strict=True) if name not in columns]
+    lacking = [part for part, columns in zip(parts, by_name, strict=True) if name not in columns]
     if not lacking:
         return
     has = next(part.name for part, columns in zip(parts, by_name, strict=True) if name in columns)
-    if first.name in lacking:
+    if first in lacking:
         yield f"{has} has a column {name!r} that {first.name} has not"
     else:
-        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        yield f"{lacking[0]}{more} lacks the column {name!r}"
+        more = sum(part.facts.files for part in lacking) - 1
+        yield f"{lacking[0].name} lacks the column {name!r}" + (f", as do {more} more" if more else "")
 
 
 def _kinds(name: str, parts: Sequence[Part], by_name: Sequence[dict[str, ColumnFacts]]) -> Iterable[str]:
@@ -221,16 +247,36 @@ def _values(sets: Sequence[tuple[Scalar, ...] | None]) -> tuple[Scalar, ...] | N
 def together(parts: Sequence[Distribution]) -> Distribution:
     """The distribution of all rows of the parts.
 
-    At a point of its own each part is exact, at those of others it is off by less than one in
-    `POINTS` of its rows; so the sum is off by less than two in `POINTS` of all.
+    At a point of its own each part is exact. Between two of its points half of the rows there count, which is off
+    by half of one in `POINTS` at most; so is the sum.
     """
     parts = [part for part in parts if part.values]
     if len(parts) <= 1:
         return parts[0] if parts else Distribution()
-    values = sorted({value for part in parts for value in part.values})
-    below = [round(sum(part.less_than(value) for part in parts)) for value in values]
-    upto = [round(sum(part.at_most(value) for part in parts)) for value in values]
+    steps = sorted(step for part in parts for step in _steps(part))
+    values: list[float] = []
+    below: list[int] = []
+    upto: list[int] = []
+    done = 0.0
+    for value, points in groupby(steps, itemgetter(0)):
+        before = at = after = 0.0
+        for _, half, own, other_half in points:
+            before += half
+            at += own
+            after += other_half
+        values.append(value)
+        below.append(round(done + before))
+        upto.append(round(done + before + at))
+        done += before + at + after
     return thinned(values, below, upto)
+
+
+def _steps(part: Distribution) -> Iterable[tuple[float, float, int, float]]:
+    """For each point its value, half of the rows between it and the one before, its own, and half of those after."""
+    gaps = [low - high for high, low in zip((0, *part.upto), part.below, strict=False)]
+    after = [*(gap / 2 for gap in gaps[1:]), 0.0]
+    own = [high - low for low, high in zip(part.below, part.upto, strict=True)]
+    return zip(part.values, (gap / 2 if index else gap for index, gap in enumerate(gaps)), own, after, strict=True)
 
 
 def thinned(values: Sequence[float], below: Sequence[int], upto: Sequence[int]) -> Distribution:

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ciml.adapters.tables import Tables, is_table, read_table
+from ciml.adapters.tables import Tables, is_table, read_table, read_tables
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.tablefacts import POINTS, ColumnFacts, Facts, NoTable, TableFacts
 
@@ -217,3 +217,16 @@ def test_what_is_kept(tmp_path: Path) -> None:
     assert tables.known(name) is None
     file.write_bytes(file.read_bytes()[:-3])
     assert tables.known(name) is None
+
+
+def test_files_with_the_same_columns_are_read_together() -> None:
+    """One part for all that are alike, under the name of the first; too many kinds of files are no table."""
+    one, two, other = b"a,b\n1,2\n", b"a,b\nx,3\n", b"c\n1\n"
+    found = read_tables([(one, RepoPath("1.csv")), (other, RepoPath("2.csv")), (two, RepoPath("3.csv"))])
+    assert not isinstance(found, NoTable)
+    assert [(part.name, part.facts.files, part.facts.rows) for part in found] == [("1.csv", 2, 2), ("2.csv", 1, 1)]
+    assert [column.kind for column in found[0].facts.columns] == ["string", "int"]
+    many = [(f"c{number}\n1\n".encode(), RepoPath(f"{number}.csv")) for number in range(17)]
+    refused = read_tables(many)
+    assert isinstance(refused, NoTable)
+    assert refused.reason.startswith("16.csv is the 17th file with columns of its own")

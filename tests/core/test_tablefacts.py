@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ciml.core.tablefacts import (
     MAX_VALUES,
     POINTS,
+    Adding,
     ColumnFacts,
     Distribution,
     Kind,
@@ -115,3 +116,20 @@ def test_values_that_grow_too_many_are_not_told() -> None:
     assert total([part("a", column(values=many)), part("b", column(values=(-1,)))]).columns[0].values is None
     mixed = total([part("a", column("x", "string", values=(1,))), part("b", column("x", "string", values=(True,)))])
     assert mixed.columns[0].values == (1, True)
+
+
+@given(st.lists(st.integers(1, 9), max_size=60))
+def test_adding_holds_few_and_says_the_same(rows: list[int]) -> None:
+    """However many parts come, one after the other, the sum is that of all at once, and the first one names a break."""
+    parts = [
+        part(f"{number}.csv", column(distribution=exact([float(number)])), rows=count)
+        for number, count in enumerate(rows)
+    ]
+    adding = Adding()
+    for one in parts:
+        adding.add(one)
+    assert adding.total() == total(parts)
+    odd = part("odd.csv", column("y"))
+    adding.add(odd)
+    if parts:
+        assert "odd.csv has a column 'y' that 0.csv has not" in adding.total().breaks
