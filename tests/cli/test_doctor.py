@@ -172,3 +172,19 @@ def test_roles_that_cannot_be_looked_at(ciml: Calls, roles: Callable[[str, objec
         answer = ciml("doctor", "--role", arn)
         assert (answer.code, told in answer.out) == (6, True)
     assert "none is named" in ciml.ok("doctor", "--aws").out
+
+
+def test_c041_ciml_by_a_tag(registered: Calls) -> None:
+    """41. A workflow uses `ciml@v1`: doctor warns, and names the file; a commit draws no warning. Exit 0."""
+    folder = registered.path / ".github/workflows"
+    folder.mkdir(parents=True)
+    (folder / "ci.yml").write_text("jobs:\n  a:\n    steps:\n      - uses: acme/ciml@v1 # the newest\n")
+    (folder / "pinned.yaml").write_text(f"jobs: {{a: {{steps: [{{uses: acme/ciml@{'0' * 40}}}]}}}}\n")
+
+    answer = registered.ok("doctor")
+    assert "uses acme/ciml@v1, which can be made to mean another commit" in answer.out
+    found = states(registered)
+    assert found["ci.yml"] == "loose"
+    assert "pinned.yaml" not in found
+    (folder / "pinned.yaml").write_text("jobs: {a: {steps: [{uses: acme/ciml@v1}]}}\n")
+    assert states(registered)["pinned.yaml"] == "loose"

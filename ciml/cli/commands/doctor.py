@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -30,7 +31,7 @@ class Finding(Value, frozen=True, kw_only=True):
 
     what: str
     state: str
-    """`ok`, `missing`, `old` or `wrong`."""
+    """`ok`, `missing`, `old`, `loose` or `wrong`."""
     detail: str
     hint: str = ""
 
@@ -98,6 +99,7 @@ def _repository(invocation: Invocation) -> list[Finding]:
                 pipeline = project_at(place, invocation, {}).pipeline
             except CimlError as error:
                 return [where, _wrong("ciml.yaml", error)]
+            workflows = _workflows(place.root, pipeline.action) if place.root else []
     except CimlError as error:
         return [_wrong("repository", error)]
     uri = pipeline.registry or invocation.environ.get("MLFLOW_TRACKING_URI")
@@ -107,7 +109,31 @@ def _repository(invocation: Invocation) -> list[Finding]:
         Finding(what="ciml.yaml", state="ok", detail=f"stages: {len(pipeline.stages)}, models: {len(pipeline.models)}"),
         Finding(what="registry", state="ok", detail=detail),
         *(_server(uri) if uri else ()),
+        *workflows,
     ]
+
+
+def _workflows(root: str, action: str | None) -> list[Finding]:
+    """The workflows in which somebody who moves a tag or a branch puts another ciml in the place of this one."""
+    from ciml.core.workflow.pins import movable
+
+    findings = []
+    for path in sorted(Path(root, ".github/workflows").glob("*.y*ml")):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue  # Git's own checkout says what cannot be read
+        for used in movable(text, action):
+            name = used.partition("@")[0]
+            findings.append(
+                Finding(
+                    what=path.name,
+                    state="loose",
+                    detail=f"uses {used}, which can be made to mean another commit",
+                    hint=f"name the commit: {name}@<40 hex digits>",
+                )
+            )
+    return findings
 
 
 def _server(uri: str) -> list[Finding]:
