@@ -37,8 +37,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     tables: bool = True
 
 
-def sync(invocation: Invocation, wanted: Wanted) -> ExitCode:
-    """Look at the sources, and write, commit or propose what arrived."""
+def sync(invocation: Invocation, wanted: Wanted, *, document: bool = True) -> ExitCode:
+    """Look at the sources, and write, commit or propose what arrived.
+
+    Args:
+        invocation: how ciml was called.
+        wanted: what is asked for.
+        document: print the JSON document; not where a call prints one of its own.
+    """
     console = Console(invocation)
     environ = invocation.environ
     token = environ.get("CIML_TOKEN") or ""
@@ -49,7 +55,8 @@ def sync(invocation: Invocation, wanted: Wanted) -> ExitCode:
         syncing = _Syncing(place, at, invocation, console, wanted)
         synced = syncing.synced()
         size = meter.size
-    console.document(msgspec.to_builtins(synced) | {"bytes": size})
+    if document:
+        console.document(msgspec.to_builtins(synced) | {"bytes": size})
     for item in synced.arrivals:
         for line in lines(item):
             console.line(line)

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -327,3 +328,31 @@ def test_a_branch_that_is_not_there(sourced: Calls) -> None:
     answer = sourced("data", "sync", "--commit", "--branch", "gone")
     assert answer.code == 4
     assert "there is no branch gone" in answer.err
+
+
+ROUNDS = int(os.environ.get("CIML_TEST_ROUNDS", "6"))
+
+
+@pytest.mark.soak
+def test_killed_at_any_time(sourced: Calls, bucket: Bucket, service: Service) -> None:
+    """A sync that is killed leaves nothing half-done: the next one makes the one commit, or finds it made."""
+    env = {**service.environ, "PATH": os.environ["PATH"], "HOME": str(sourced.path.parent), "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "ciml", "data", "sync", "--commit"]
+    drawn = random.Random(5)
+    for number in range(ROUNDS):
+        bucket.put(f"raw/k{number}.csv", rows(number))
+        process = subprocess.Popen(words, cwd=sourced.path, env=env, stdout=-1, stderr=-1, start_new_session=True)
+        try:
+            process.communicate(timeout=drawn.uniform(0.2, 1.6))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        (sourced.path / ".git/index.lock").unlink(missing_ok=True)
+        sourced.ok("data", "sync", "--commit")
+        remote = origin(sourced)
+        assert len(subjects(remote)) == 3 + number
+        assert remote.git("show", "--format=", "--name-only", "main") == "data/raw.manifest.yaml"
+        assert "Nothing arrived." in sourced.ok("data", "sync", "--commit").out
+        assert "refs/ciml/data" not in sourced.repo.git("for-each-ref")
+        sourced.repo.git("fetch", "-q", "origin")
+        sourced.repo.git("reset", "-q", "--hard", "origin/main")

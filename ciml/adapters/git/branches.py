@@ -25,6 +25,7 @@ _REFUSED = re.compile(
     r"|read-only|repository not found|protected branch|GH0\d\d|access rights to|deny updating|rule violations",
     re.IGNORECASE,
 )
+_PROPOSED = "refs/ciml/data/"
 _QUOTED = {ord("\n"): "\\n", ord('"'): '\\"', ord("\\"): "\\\\"}
 
 
@@ -88,7 +89,7 @@ class Branches:
 
     def commit(self, parent: CommitSha, files: Mapping[RepoPath, bytes], text: str) -> CommitSha:
         """The id of a new commit on top of another, in which these files are so. No ref stays."""
-        ref = f"refs/ciml/proposed/{secrets.token_hex(8)}"
+        ref = f"{_PROPOSED}{secrets.token_hex(8)}"
         who, when = self._committer()
         words = text.encode()
         stream = [
@@ -100,8 +101,13 @@ class Branches:
             stream.append(b'M 100644 inline "%b"\ndata %d\n%b\n' % (name, len(data), data))
         stream.append(b"get-mark :1\n")
         made = self._git.run("fast-import", "--quiet", "--force", "--date-format=raw", data=b"".join(stream))
-        self._git.ask("update-ref", "-d", ref)
+        for left in (ref, *self._left_behind()):
+            self._git.ask("update-ref", "-d", left)
         return CommitSha(made.decode().strip())
+
+    def _left_behind(self) -> list[str]:
+        """Refs of calls that were killed, or are just about to remove theirs: a commit is pushed by its id."""
+        return self._git.run("for-each-ref", "--format=%(refname)", _PROPOSED).decode().split()
 
     def _committer(self) -> tuple[bytes, bytes]:
         """Who commits here and when, by Git's configuration; ciml where that does not say who."""

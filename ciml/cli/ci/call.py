@@ -265,7 +265,7 @@ def _bring_data(invocation: Invocation, asked: Asked) -> None:
         return
     from ciml.cli.syncing import Wanted, sync
 
-    sync(invocation, Wanted(commit=True, branch=branch))
+    sync(invocation, Wanted(commit=True, branch=branch), document=False)
     with open_place(invocation) as place:
         repository = place.repository
         tip = repository.remote_head(branch) if repository.remote_url() is not None else None
