@@ -246,6 +246,17 @@ def test_jobs_with_rights_run_no_code_of_the_repository(tmp_path: Path) -> None:
         assert "run" not in {key for step in job["steps"] for key in step}, name
 
 
+def test_no_push_makes_another_wait(tmp_path: Path) -> None:
+    """Of runs that wait for each other GitHub drops all but the newest: each push has a group of its own."""
+    told = json_of(written(tmp_path / "repo", MANY)["ciml.yml"])["concurrency"]
+    number, commit = re.findall(r"\$\{\{ (.*?) \}\}", told["group"])
+    assert number == "github.event.pull_request.number || github.ref"
+    assert commit == (
+        "github.event_name == 'push' && github.sha || github.event_name == 'workflow_dispatch' && github.run_id || 'one'"
+    )
+    assert told["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
+
+
 def test_needs_are_as_in_the_pipeline(tmp_path: Path) -> None:
     """A job waits for the stages whose outputs it reads, for a matrix through its choice; names never clash."""
     jobs = json_of(written(tmp_path / "repo", MANY)["ciml.yml"])["jobs"]

@@ -33,6 +33,15 @@ from ciml.core.yamltext import Folded, Node, text
 
 RUNNER = "ubuntu-24.04"
 
+_OWN = "github.event_name == 'push' && github.sha || github.event_name == 'workflow_dispatch' && github.run_id"
+GROUP = f"ciml-${{{{ github.event.pull_request.number || github.ref }}}}-${{{{ {_OWN} || 'one' }}}}"
+"""Which runs wait for each other.
+
+Of those that wait GitHub keeps the newest alone, so every push has a group of its own: of its ref, since
+tags and branches may be pushed together. So has what a person starts. Arrivals and schedules of a branch
+may well become one.
+"""
+
 _HEADER = """\
 # Written by `ciml workflow` from ciml.yaml: change that and run it again.
 # `ciml workflow --check` fails where the two do not agree.
@@ -86,15 +95,12 @@ class _Workflow:
         jobs |= deploys
         if deploys:
             jobs["record"] = self._record(list(deploys))
-        number = "github.event.pull_request.number"
-        commit = "(github.event_name == 'push' || github.event_name == 'merge_group') && github.sha"
         return {
             "name": "ciml",
             "on": self._on(),
             "permissions": {},
             "concurrency": {
-                # A push is never cancelled by the next one; arrivals and schedules of one branch wait for each other.
-                "group": f"ciml-${{{{ {number} || {commit} || github.ref }}}}",
+                "group": GROUP,
                 "cancel-in-progress": "${{ github.event_name == 'pull_request' }}",
             },
             "jobs": jobs,
