@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,6 +33,9 @@ _TEXT = (".csv", ".tsv")
 _LINES = (".jsonl", ".ndjson")
 _PARQUET = (".parquet", ".pq")
 _PACKED = (".gz", ".zst")
+LARGEST = 1 << 28
+"""Bytes of facts that are remembered."""
+
 _HEAD = 1 << 16
 """Bytes in which a header must end."""
 
@@ -54,6 +57,7 @@ class Tables:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self._kept = False
 
     def is_table(self, name: str) -> bool:
         """Whether a file of that name is read as a table."""
@@ -68,6 +72,7 @@ class Tables:
         try:
             with open(self._path(name), "rb") as file:
                 version, _, body = file.read().partition(b"\n")
+            os.utime(self._path(name))
             return msgspec.msgpack.decode(body, type=TableFacts) if version.decode() == __version__ else None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
@@ -81,8 +86,27 @@ class Tables:
             with open(beside, "wb") as file:
                 file.write(f"{__version__}\n".encode() + msgspec.msgpack.encode(facts))
             os.replace(beside, path)
+            self._kept = True
         except OSError:
             return  # a memory that cannot be kept costs time and nothing else
+
+    def trim(self, largest: int = LARGEST) -> None:
+        """Forget what nobody asked for longest, until the rest has no more bytes than that; only where some is new."""
+        if not self._kept:
+            return
+        found = []
+        for folder, _, names in os.walk(self._folder):
+            for name in names:
+                with suppress(OSError):
+                    status = os.stat(f"{folder}/{name}")
+                    found.append((status.st_mtime_ns, status.st_size, f"{folder}/{name}"))
+        total = sum(size for _, size, _ in found)
+        for _, size, path in sorted(found):
+            if total <= largest:
+                return
+            with suppress(OSError):
+                os.unlink(path)
+            total -= size
 
     @contextmanager
     def scratch(self) -> Iterator[str]:
@@ -157,7 +181,8 @@ def read_tables(files: Iterable[tuple[str | bytes, RepoPath]]) -> tuple[Part, ..
                 reader.add(batch)
         except pl.exceptions.NoDataError:
             return NoTable(reason=f"{name} is empty")
-        except (pl.exceptions.PolarsError, OSError, ValueError, UnicodeDecodeError, csv.Error) as error:
+        except (pl.exceptions.PanicException, pl.exceptions.PolarsError, OSError, ValueError, csv.Error) as error:
+            # A panic is how polars fails at some files that are damaged; it is no Exception.
             first = harmless_text(str(error)).strip().partition("\n")[0]
             return NoTable(reason=f"{name} cannot be read: {first}")
     return tuple(Part(name=first, facts=reader.facts()) for first, reader in readers.values())

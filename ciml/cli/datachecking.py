@@ -35,7 +35,9 @@ def data_verdicts(
     from ciml.app.datagate import check_data
 
     tables = Tables(f"{place.state}/index/tables")
-    return check_data(project, registries, tables, may_lack_champion=may_lack_champion)
+    found = check_data(project, registries, tables, may_lack_champion=may_lack_champion)
+    tables.trim()
+    return found
 
 
 def check_data_paths(project: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import random
 import subprocess
 import sys
@@ -230,3 +231,45 @@ def test_files_with_the_same_columns_are_read_together() -> None:
     refused = read_tables(many)
     assert isinstance(refused, NoTable)
     assert refused.reason.startswith("16.csv is the 17th file with columns of its own")
+
+
+def test_what_was_asked_for_longest_ago_goes_first(tmp_path: Path) -> None:
+    """A memory of bounded size; where nothing was added it is not even looked at."""
+    folder = tmp_path / "tables"
+    tables = Tables(str(folder))
+    names = [Digest(f"{number:02}" * 32) for number in range(4)]
+    for number, name in enumerate(names):
+        tables.keep(name, table(CSV))
+        os.utime(folder / name[:2] / name[2:], (number, number))
+    assert tables.known(names[0]) is not None
+    size = (folder / names[0][:2] / names[0][2:]).stat().st_size
+    Tables(str(folder)).trim(0)
+    tables.trim(2 * size)
+    assert [tables.known(name) is not None for name in names] == [True, False, False, True]
+
+
+ROUNDS = int(os.environ.get("CIML_TEST_ROUNDS", "1")) * 400
+
+
+def test_damaged_files_have_facts_or_a_reason() -> None:
+    """However a file is damaged, it is a table or none, and never the end of ciml."""
+    drawn = random.Random(11)
+    lines = "".join(f'{number},"x{number}"\n' for number in range(50))
+    sound = {
+        "a.parquet": parquet(FRAME),
+        "a.csv": f"a,b\n{lines}".encode(),
+        "a.jsonl": b"".join(b'{"a":%d,"b":"x","c":[1]}\n' % number for number in range(30)),
+    }
+    for _ in range(ROUNDS):
+        name = drawn.choice(list(sound))
+        data = bytearray(sound[name])
+        for _ in range(drawn.choice([1, 2, 10])):
+            place = drawn.randrange(len(data))
+            match drawn.randrange(3):
+                case 0:
+                    data[place] = drawn.randrange(256)
+                case 1:
+                    data[place:place] = drawn.randbytes(4)
+                case _:
+                    del data[place + 1 : place + drawn.randrange(1, 40)]
+        assert isinstance(read(bytes(data), name), TableFacts | NoTable)
