@@ -50,4 +50,6 @@ def test_the_walk_is_the_whole_way() -> None:
         "log",
         "rollback",
         "status",
+        "workflow",
+        "data",
     ]

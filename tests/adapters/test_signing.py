@@ -159,4 +159,4 @@ except Exception as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout == 'ConfigurationError pip install "ciml[provenance]"\n'
+    assert done.stdout == 'MissingExtraError pip install "ciml[provenance]"\n'
