@@ -18,6 +18,9 @@ from ciml.core.value import Value
 
 EXTRAS = {
     "mlflow": ("mlflow", "mlflow", "register models, show runs"),
+    "github": ("github", "PyGithub", "report on pull requests"),
+    "aws": ("boto3", "boto3", "use S3 and deploy to AWS"),
+    "data": ("polars", "polars", "check and compare tables"),
     "alerts": ("apprise", "apprise", "send alerts"),
     "provenance": ("securesystemslib", "securesystemslib", "sign provenance"),
 }
