@@ -73,3 +73,17 @@ def test_with_an_action_there_is_a_workflow(tmp_path: Path, capsys: pytest.Captu
     assert main(["-C", str(tmp_path), "workflow", "--check"]) == 0
     assert main(["-C", str(tmp_path), "workflow", "--action", "acme/ciml@v1"]) == 2
     assert "is no Action by its commit" in capsys.readouterr().err
+
+
+def test_a_tag_is_no_action(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An Action that is not named by its commit is a usage error before anything is written."""
+    assert main(["-C", str(tmp_path), "init", "--action", "acme/ciml@v1"]) == 2
+    assert "'acme/ciml@v1' is no Action by its commit" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_an_action_it_says_how(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nobody knows which Action to pin there is no workflow, and the next steps name the command."""
+    assert main(["-C", str(tmp_path), "init"]) == 0
+    assert "ciml workflow --action OWNER/REPOSITORY@COMMIT" in capsys.readouterr().out
+    assert not (tmp_path / ".github").exists()

@@ -31,7 +31,9 @@ def command(invocation: Invocation, name: str, action: str | None, other: str | 
     from ciml.adapters import templates
     from ciml.adapters.git.command import Git
     from ciml.adapters.tools import installed_from
+    from ciml.cli.commands.workflow import check_action
 
+    check_action(action)
     target = Path(invocation.directory)
     console = Console(invocation)
     written = templates.write(name, target)
@@ -46,7 +48,8 @@ def command(invocation: Invocation, name: str, action: str | None, other: str | 
         console.line(f"extended  {path}")
     if new:
         console.line("made      a Git repository")
-    if known := action or installed_from():
+    known = action or installed_from()
+    if known:
         _add_workflow(target, invocation, known, console)
     console.line()
     console.line("Next:")
@@ -55,6 +58,8 @@ def command(invocation: Invocation, name: str, action: str | None, other: str | 
     console.line("  pip install -r requirements.txt")
     console.line("  git add --all && git commit -m 'A first model'")
     console.line("  ciml run")
+    if not known:
+        console.line("  ciml workflow --action OWNER/REPOSITORY@COMMIT   # on GitHub: the ciml that your team uses")
     return 0
 
 

@@ -51,14 +51,23 @@ def command(invocation: Invocation, check: bool, action: str | None) -> int:
     raise ConfigurationError(f"{', '.join(sorted(stale))}: not what ciml.yaml asks for", hint="ciml workflow")
 
 
+def check_action(action: str | None) -> None:
+    """Nothing, where an option names no Action or one by its commit.
+
+    Raises:
+        UsageError: a tag or a branch could be made to mean another.
+    """
+    if action is not None and not re.match(ACTION, action):
+        raise UsageError(f"{action!r} is no Action by its commit", hint="--action OWNER/REPOSITORY@<40 hex digits>")
+
+
 def stale_workflows(place: Place, invocation: Invocation, action: str | None) -> dict[str, str | None]:
     """Path -> text of each workflow that is not what ciml.yaml asks for; None: there should be none.
 
     Raises:
         ConfigurationError: a CI job would lack the stages' packages, or no Action is known.
     """
-    if action is not None and not re.match(ACTION, action):
-        raise UsageError(f"{action!r} is no Action by its commit", hint="--action OWNER/REPOSITORY@<40 hex digits>")
+    check_action(action)
     project = project_at(place, invocation, {})
     pipeline = project.pipeline
     if left_out := not_offered(pipeline):
