@@ -10,7 +10,8 @@ import msgspec
 from ciml.app.data import Dump, Fetch, Parse, manifests
 from ciml.app.ports import Store, Tree
 from ciml.app.source import Listings, Source, pinned, update_from_source
-from ciml.app.tabling import Tables, facts_of
+from ciml.app.tabling import Tables, facts_of, known_facts
+from ciml.core.amounts import bytes_text
 from ciml.core.arrival import Arrival, arrival, markdown, message, table_shift, title
 from ciml.core.errors import CimlError, IntegrityError, RaceError, RepositoryError, ServiceError, TrustError
 from ciml.core.ids import CommitSha, RepoPath
@@ -81,6 +82,8 @@ class Means(Value, frozen=True, kw_only=True):
     dump: Dump
     tables: Tables | None
     """None: tables are not read."""
+    largest: int | None = None
+    """Bytes of data up to which its tables are read; None: all are."""
 
 
 class Found(Value, frozen=True, kw_only=True):
@@ -160,6 +163,8 @@ def _with_table(told: Arrival, before: Manifest, after: Manifest, means: Means) 
     """The same with rows, columns and shifts, where it is a table; that it cannot be read is no reason to stop."""
     if means.tables is None:
         return told
+    if means.largest is not None and after.size > means.largest and known_facts(after.output, means.tables) is None:
+        return _noted(told, f"its table was not read: {bytes_text(after.size)} are much to fetch (--tables does it)")
     try:
         now = _facts(after, means, means.tables)
         if isinstance(now, NoTable):

@@ -24,6 +24,8 @@ from ciml.core.s3 import s3_address
 
 _SERVER = "https://github.com"
 _REMOTE = "origin"
+_LARGEST = 10**9
+"""Bytes of data whose tables are read without being asked to: in a CI job all of it is fetched."""
 _NAME = re.compile(r"(?:[a-z+]+://(?:[^@/]*@)?[^/]+/|(?:[^@/:]+@)?[^/:]+:)(?P<name>[^/]+/[^/]+?)(?:\.git)?/?")
 
 
@@ -34,7 +36,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     commit: bool = False
     pull_request: bool = False
     branch: str | None = None
-    tables: bool = True
+    tables: bool | None = None
+    """None: of data that is not too large to be fetched for it."""
 
 
 def sync(invocation: Invocation, wanted: Wanted, *, document: bool = True) -> ExitCode:
@@ -117,7 +120,7 @@ class _Syncing:
 
     def _means(self) -> Means:
         tables = None
-        if self._wanted.tables:
+        if self._wanted.tables is not False:
             from ciml.adapters.tables import Tables
 
             tables = Tables(f"{self._place.state}/index/tables")
@@ -131,6 +134,7 @@ class _Syncing:
             parse=parse,
             dump=dump,
             tables=tables,
+            largest=None if self._wanted.tables else _LARGEST,
         )
 
     def _branch(self) -> str:

@@ -16,6 +16,13 @@ from typing import Any
 
 import pytest
 
+from ciml.adapters.manifests import dump, parse
+from ciml.adapters.tables import Tables
+from ciml.app.sync import Means, arrived
+from ciml.cli.invocation import Invocation
+from ciml.cli.supplying import Supplying
+from ciml.cli.wiring import open_place
+from ciml.core.s3 import s3_address
 from tests.cli.calls import ROOT, Calls
 from tests.githubserver import GitHubServer
 from tests.repobuilder import RepoBuilder
@@ -132,6 +139,42 @@ def test_the_same_bytes_again(sourced: Calls, bucket: Bucket) -> None:
     """An object that is written again with the same bytes is no news where the bucket keeps versions."""
     bucket.put("raw/a.csv", rows(1))
     assert "Nothing arrived." in sourced.ok("data", "sync", "--commit").out
+
+
+def test_what_is_too_much_to_fetch(sourced: Calls, bucket: Bucket) -> None:
+    """Data beyond a size is told by its listing alone, and how to have it read is said."""
+    bucket.put("raw/c.csv", rows(3))
+    invocation = Invocation(directory=str(sourced.path), environ=dict(os.environ))
+    with open_place(invocation) as place:
+        at = Supplying(place, invocation)
+        means = Means(
+            source=lambda manifest: at.source(s3_address(manifest.source or "")),
+            store=at.store,
+            listings=at.store,
+            supply=at.supply,
+            fetch=at.supply.listing,
+            parse=parse,
+            dump=dump,
+            tables=Tables(str(sourced.path / "tables")),
+            largest=1000,
+        )
+        [found] = arrived(at.tree, means)
+    assert found.arrival.table is None
+    assert "are much to fetch (--tables does it)" in found.arrival.note
+
+
+def test_a_bucket_that_is_gone(sourced: Calls, bucket: Bucket) -> None:
+    """What, where, what to do; nothing is written."""
+    for item in bucket.client.list_object_versions(Bucket=bucket.name)["Versions"]:
+        bucket.client.delete_object(Bucket=bucket.name, Key=item["Key"], VersionId=item["VersionId"])
+    answer = sourced("data", "sync", "--commit")
+    assert answer.code == 3
+    assert f"there is nothing at s3://{bucket.name}/raw/" in answer.err
+    bucket.client.delete_bucket(Bucket=bucket.name)
+    answer = sourced("data", "sync", "--commit")
+    assert answer.code == 3
+    assert "there is no such bucket" in answer.err
+    assert len(subjects(origin(sourced))) == 2
 
 
 # As a commit.

@@ -200,11 +200,16 @@ def push(invocation: Invocation, paths: tuple[str, ...]) -> int:
 )
 @click.option("--branch", metavar="NAME", help="Of the remote; default: the one that is checked out.")
 @click.option(
-    "--tables/--no-tables", default=True, help="Read tables, for rows, columns and shifts.", show_default=True
+    "--tables/--no-tables", default=None, help="Read tables, for rows, columns and shifts; default: up to 1 GB."
 )
 @click.pass_obj
 def sync(
-    invocation: Invocation, paths: tuple[str, ...], commit: bool, pull_request: bool, branch: str | None, tables: bool
+    invocation: Invocation,
+    paths: tuple[str, ...],
+    commit: bool,
+    pull_request: bool,
+    branch: str | None,
+    tables: bool | None,
 ) -> int:
     """Look for data that arrived or changed in S3, and turn it into a commit or a pull request.
 
