@@ -25,9 +25,6 @@ def report_workflow(settings: Settings) -> str:
         "pull-requests": Noted(value="write", note="one comment"),
         "statuses": Noted(value="write", note="status of the commit"),
     }
-    told: dict[str, Node] = {"command": "report", "from": _TAKEN}
-    if settings.directory:
-        told["working-directory"] = settings.directory
     job: dict[str, Node] = {
         "name": "report",
         "if": Folded(
@@ -51,7 +48,7 @@ def report_workflow(settings: Settings) -> str:
                     "github-token": "${{ github.token }}",
                 },
             },
-            {"uses": settings.action, "with": told},
+            {"uses": settings.action, "with": {"command": "report", "from": _TAKEN}},
         ],
     }
     group = "ciml-report-${{ github.event.workflow_run.head_sha }}"

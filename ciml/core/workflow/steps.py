@@ -31,8 +31,6 @@ class Settings(Value, frozen=True, kw_only=True):
     action: str
     """`owner/repository@` and 40 hex digits."""
     default_branch: str = "main"
-    directory: str = ""
-    """Of ciml.yaml below the root of the repository; empty where it is the root."""
 
 
 class Steps:
@@ -104,8 +102,6 @@ class Steps:
     ) -> dict[str, Node]:
         """The Action with a command; what other jobs handed on is `taken`, and what this one makes `handed` on."""
         told: dict[str, Node] = {"command": command, **inputs}
-        if self._settings.directory:
-            told["working-directory"] = self._settings.directory
         if taken:
             told["from"] = _TAKEN
         if handed:
