@@ -51,7 +51,9 @@ class S3Source:
         attempts: int = 5,
     ) -> None:
         folder, _, self._name = address.key.rpartition("/") if not address.is_prefix else (address.key, "", "")
-        self._bucket = _Pinned(S3Address(bucket=address.bucket, key=folder), environ, connections=_HANDS, attempts=attempts)
+        self._bucket = _Pinned(
+            S3Address(bucket=address.bucket, key=folder), environ, connections=_HANDS, attempts=attempts
+        )
         self._root = root
         self._crew = Crew(_HANDS)
         self._meter = meter or Unmetered()

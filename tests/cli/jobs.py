@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,22 @@ class Jobs:
         return self
 
     def job(
-        self, name: str, *words: str, takes: tuple[str, ...] = (), options: tuple[str, ...] = (), **extra: str
+        self,
+        name: str,
+        *words: str,
+        takes: tuple[str, ...] = (),
+        options: tuple[str, ...] = (),
+        env: Mapping[str, str] | None = None,
     ) -> Answer:
-        """What one job came to; `takes` are jobs whose artifacts it downloads, `options` come before `ci`."""
+        """What one job came to.
+
+        Args:
+            name: of the job.
+            words: after `ciml ci`.
+            takes: jobs whose artifacts it downloads.
+            options: before `ci`.
+            env: variables of its own.
+        """
         place = self.folder / name
         taken, handed = place / "in", place / "out"
         clone = RepoBuilder(place / "work")
@@ -112,9 +126,9 @@ class Jobs:
         files = {f"GITHUB_{kind}": place / kind.lower() for kind in ("OUTPUT", "STEP_SUMMARY", "ENV")}
         for file in files.values():
             file.touch()
-        variables = {**self._event, **{name: str(file) for name, file in files.items()}, **self.extra, **extra}
-        env = environment(**{**variables, "HOME": str(place)})
-        answer = process(clone.path, *options, "ci", *words, "--from", str(taken), "--to", str(handed), env=env)
+        variables = {**self._event, **{name: str(file) for name, file in files.items()}, **self.extra, **(env or {})}
+        seen = environment(**{**variables, "HOME": str(place)})
+        answer = process(clone.path, *options, "ci", *words, "--from", str(taken), "--to", str(handed), env=seen)
         self.outputs = _outputs(files["GITHUB_OUTPUT"].read_text())
         self.summary = files["GITHUB_STEP_SUMMARY"].read_text()
         return answer

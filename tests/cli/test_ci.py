@@ -107,9 +107,9 @@ def test_many_jobs_lead_to_one_version(team: Team) -> None:
     assert json.loads(jobs.outputs["rescore"]) == [team.model]
     no_registry = {"MLFLOW_TRACKING_URI": ""}
     for name, takes in (("train", ("plan",)), ("score", ("plan", "train"))):
-        done = jobs.job(name, "stage", name, takes=takes, **no_registry)
+        done = jobs.job(name, "stage", name, takes=takes, env=no_registry)
         assert done.code == 0, done
-    done = jobs.job("rescore", "rescore", team.model, takes=("plan", "train", "score"), **no_registry)
+    done = jobs.job("rescore", "rescore", team.model, takes=("plan", "train", "score"), env=no_registry)
     assert done.code == 0, done
     settled = jobs.job("settle", "settle", takes=("plan", "train", "score", "rescore"))
     assert settled.code == 0, settled
@@ -151,7 +151,7 @@ def test_a_fork_without_a_registry_is_not_judged(team: Team) -> None:
     team.origin.git("checkout", "-q", "-b", "theirs")
     team.origin.commit({"src.txt": "0.9\n"}, "theirs")
     jobs = team.jobs().pull_request("theirs", 8, fork=True)
-    answer = jobs.job("all", MLFLOW_TRACKING_URI="")
+    answer = jobs.job("all", env={"MLFLOW_TRACKING_URI": ""})
     assert answer.code == 0, answer
     assert jobs.outputs["verdict"] == "not-judged"
     assert "the champion cannot be read here" in answer.out
@@ -183,7 +183,7 @@ def test_a_promotion_and_a_release_reach_their_environments(team: Team, tmp_path
     done = push.job("settle", "settle", takes=("stages",))
     assert (done.code, json.loads(push.outputs["deploy"])) == (0, ["staging"]), done
     no_registry = {"MLFLOW_TRACKING_URI": ""}
-    assert push.job("deploy", "deploy", "staging", takes=("settle",), **here, **no_registry).code == 0
+    assert push.job("deploy", "deploy", "staging", takes=("settle",), env={**here, **no_registry}).code == 0
     assert (target / "staging-1").read_text() == "0.7\n"
     assert push.job("record", "record", takes=("settle", "deploy")).code == 0
     assert state(team.origin, team.model).deployments["staging"].version == 1
@@ -192,13 +192,13 @@ def test_a_promotion_and_a_release_reach_their_environments(team: Team, tmp_path
     tag = team.jobs().tag("v1.0.0")
     ordered = tag.job("settle", "settle")
     assert (ordered.code, json.loads(tag.outputs["deploy"])) == (0, ["production"]), ordered
-    assert tag.job("deploy", "deploy", "production", takes=("settle",), **here, **no_registry).code == 0
+    assert tag.job("deploy", "deploy", "production", takes=("settle",), env={**here, **no_registry}).code == 0
     recorded = tag.job("record", "record", takes=("settle", "deploy"))
     assert recorded.code == 0, recorded
     entry = state(team.origin, team.model).deployments["production"]
     assert (entry.version, entry.ref, (target / "production-1").read_text()) == (1, "v1.0.0", "0.7\n")
 
-    again = team.jobs().tag("v1.0.0").job("all", **here)
+    again = team.jobs().tag("v1.0.0").job("all", env=here)
     assert again.code == 0
     assert "already" in again.out
 

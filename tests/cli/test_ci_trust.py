@@ -128,7 +128,7 @@ def test_c008_a_fork_that_lowers_the_gate(forge: Forge) -> None:
     """
     forge.change(ciml_yaml=CIML_YAML.replace("least: 0.5", "least: 0.1").replace("accepted", "ran"))
     jobs = forge.jobs().pull_request("topic", 7, fork=True)
-    answer = jobs.job("job", MLFLOW_TRACKING_URI="")
+    answer = jobs.job("job", env={"MLFLOW_TRACKING_URI": ""})
     assert answer.code == 10, answer
     assert jobs.outputs["verdict"] == "rejected"
     summary = jobs.summary.replace("\\", "")
@@ -218,7 +218,7 @@ def test_c011_a_payload_that_cannot_be_read(forge: Forge, words: tuple[str, ...]
     path.unlink()
     missing = jobs.job("missing", *words)
     path.write_text(whole)
-    forged = jobs.job("forged", *words, GITHUB_EVENT_NAME="pull_request")
+    forged = jobs.job("forged", *words, env={"GITHUB_EVENT_NAME": "pull_request"})
     for answer in (truncated, missing, forged):
         assert answer.code == 3, answer
         assert "event payload unreadable" in answer.err
