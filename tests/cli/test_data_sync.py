@@ -24,6 +24,7 @@ from ciml.cli.supplying import Supplying
 from ciml.cli.wiring import open_place
 from ciml.core.s3 import s3_address
 from tests.cli.calls import ROOT, Calls
+from tests.cli.test_json import fields, promised
 from tests.githubserver import GitHubServer
 from tests.repobuilder import RepoBuilder
 from tests.s3server import Service, moto
@@ -184,6 +185,7 @@ def test_a_commit(sourced: Calls, bucket: Bucket) -> None:
     """It is on the remote's branch, changes the manifest alone, tells what it holds, and the clone follows."""
     bucket.put("raw/c.csv", rows(3))
     document = sourced.json("data", "sync", "--commit")
+    assert promised("data sync") - set(fields(document)) == set()
     remote = origin(sourced)
     assert document["commit"] == remote.git("rev-parse", "main") == sourced.repo.head()
     assert document["followed"] is True

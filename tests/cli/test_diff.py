@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.cli.calls import Calls
+from tests.cli.test_json import fields, promised
 
 YAML = """\
 version: 1
@@ -74,6 +75,8 @@ def test_two_commits(ciml: Calls) -> None:
         "loss": (1.0, 1.0),
         "f1": (None, 0.5),
     }
+    printed = set(fields(found))
+    assert promised("diff") - printed == set()
     told = ciml.ok("diff", "HEAD~1").out
     assert told.startswith(f"A  HEAD~1: {found['before']['commit'][:10]} its data\n")
     assert "  - src.txt\n" in told
