@@ -165,9 +165,11 @@ def test_c045_a_base_that_cannot_be_fetched_is_no_reason_to_trust_the_head(forge
     jobs = forge.jobs().pull_request("topic", 7)
     answer = jobs.job(
         "lost",
-        GIT_CONFIG_COUNT="1",
-        GIT_CONFIG_KEY_0="url./nowhere/at/all.insteadOf",
-        GIT_CONFIG_VALUE_0=str(forge.origin.path),
+        env={
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "url./nowhere/at/all.insteadOf",
+            "GIT_CONFIG_VALUE_0": str(forge.origin.path),
+        },
     )
     assert answer.code == 5, answer
     assert "the policy that counts cannot be found" in answer.err
