@@ -25,7 +25,7 @@ _SHOWN = 20
 
 @click.command("diff")
 @click.argument("before", metavar="A")
-@click.argument("after", metavar="B", default="HEAD")
+@click.argument("after", metavar="[B]", default="HEAD")
 @click.option("--tables", is_flag=True, help="Say rows and columns, too; the tables that differ are fetched and read.")
 @click.pass_obj
 def command(invocation: Invocation, before: str, after: str, tables: bool) -> int:
