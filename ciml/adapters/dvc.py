@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from ciml.adapters.parameters import tree
 from ciml.adapters.yaml import Places, compose, plain
 from ciml.core.dvc.document import Converted, convert
-from ciml.core.errors import ConfigurationError, Problem
+from ciml.core.errors import ConfigurationError
 from ciml.core.findings import Findings
 from ciml.core.ids import RepoPath
 from ciml.core.pipeline import ParamValue
@@ -25,15 +25,11 @@ def convert_text(
         read: for params files and files of `vars`.
 
     Raises:
-        ConfigurationError: dvc.yaml is not YAML, or has no stages.
+        ConfigurationError: DVC itself would refuse it; with all problems at once.
     """
     root = compose(text, file=file)
     found = Findings(file, Places(root))
     document = plain(root, found)
-    found.stop_if_any()
-    if not isinstance(document, dict) or not isinstance(document.get("stages"), dict):
-        problem = Problem(message="has no stages", file=file, hint="is this a dvc.yaml?")
-        raise ConfigurationError(problems=[problem])
 
     def values(path: RepoPath) -> dict[str, ParamValue] | None:
         data = read(path)
@@ -42,4 +38,4 @@ def convert_text(
         except ConfigurationError:
             return None
 
-    return convert(document, file=file, files=files, read=values, locate=found.locate)
+    return convert(document, file=file, files=files, read=values, found=found)

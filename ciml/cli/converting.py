@@ -44,7 +44,8 @@ def convert(invocation: Invocation, given: str) -> ExitCode:
             "created": [CONFIGURATION],
             "stages": made.stages,
             "notes": [
-                {"file": note.file, "line": note.line, "about": note.about, "note": note.text} for note in made.notes
+                {"file": note.file, "line": note.line, "about": note.about, "note": note.text, "do": note.do}
+                for note in made.notes
             ],
             "problems": problems,
         }

@@ -45,8 +45,8 @@ def test_a_project_runs(ciml: Calls) -> None:
     ciml.repo.commit(FILES)
     answer = ciml.ok("init", "--from", "dvc.yaml")
     assert "wrote     ciml.yaml (4 stages)" in answer.out
-    assert "dvc.yaml:9: stages.train: written out as train-a, train-b" in answer.out
-    assert "dvc.yaml:9: stages.train: src/train.sh is an input now" in answer.out
+    assert "dvc.yaml:11: stages.train: written out as train-a, train-b" in answer.out
+    assert "dvc.yaml:11: stages.train: src/train.sh is an input" in answer.out
     assert "To be put right" not in answer.out
     ciml.ok("validate")
     ciml.repo.commit({"ciml.yaml": (ciml.path / "ciml.yaml").read_text()})

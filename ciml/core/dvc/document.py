@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ciml.core.dvc import fans
+from ciml.core.dvc.beside import Beside, Stages
 from ciml.core.dvc.fans import Item, Loop, stage_name
-from ciml.core.dvc.stages import converted, paths_of, texts_in
+from ciml.core.dvc.grammar import check
+from ciml.core.dvc.stages import Paths, check_graph, converted, paths_of, texts_at, texts_in
 from ciml.core.dvc.surroundings import Note, Read, Surroundings
-from ciml.core.dvc.values import UnknownError, Values
-from ciml.core.findings import Locate
-from ciml.core.ids import RepoPath, is_name
+from ciml.core.dvc.values import Scope, Values, broken
+from ciml.core.findings import Findings, KeyPath
+from ciml.core.ids import RepoPath
 from ciml.core.params import leaves
 from ciml.core.pipeline import ParamValue, Scalar
 from ciml.core.value import Value
-from ciml.core.yamltext import Node, text
-
-_TOP = ("stages", "vars", "params", "metrics", "plots", "artifacts")
+from ciml.core.yamltext import Node, Remarked, text
 
 _HEADER = """\
 # Made from {file} by `ciml init --from {file}`. What differs from DVC:
 #  - A stage runs in a directory of its own that holds its inputs and nothing else of the repository.
 #  - A text in `run` is for `bash -euo pipefail`: the first command that fails ends it.
 #  - Nothing like dvc.lock is committed: what was made from what is in the store, found by its key.
+"""
+_NO_TEMPLATES = ("matrix", "vars", "desc", "meta")
+"""Keys of a stage whose texts are not looked at once more, or never."""
+_NO_MODELS = """
+# A model is judged by its gate, and registered:
+# models:
+#   NAME: {{path: {path}, gate: [METRIC > champion.METRIC]}}
 """
 
 
@@ -38,7 +45,7 @@ class Converted(Value, frozen=True, kw_only=True):
 
 
 def convert(
-    document: Mapping[str, ParamValue], *, file: RepoPath, files: Collection[RepoPath], read: Read, locate: Locate
+    document: ParamValue, *, file: RepoPath, files: Collection[RepoPath], read: Read, found: Findings
 ) -> Converted:
     """The ciml.yaml that does what a dvc.yaml does.
 
@@ -47,9 +54,15 @@ def convert(
         file: its path.
         files: all files that Git tracks, or would.
         read: for params files and files of `vars`.
-        locate: lines of dvc.yaml.
+        found: where mistakes in it are noted; it may hold some already.
+
+    Raises:
+        ConfigurationError: DVC itself would refuse it; with all problems at once.
     """
-    around = Surroundings(file, files, read, locate)
+    check(document, found)
+    found.stop_if_any()
+    assert isinstance(document, dict), "the grammar was checked"
+    around = Surroundings(file, files, read, found)
     return _Conversion(document, around).made(file)
 
 
@@ -59,6 +72,13 @@ class _Named(Value, frozen=True, kw_only=True):
     name: str
     definition: dict[str, ParamValue]
     loop: Loop | None = None
+    source: str | None = None
+    """The expression that says what it loops over."""
+
+    @property
+    def at(self) -> KeyPath:
+        """Where what a stage says stands."""
+        return ("stages", self.name, "do") if self.loop and self.loop.body else ("stages", self.name)
 
 
 class _Conversion:
@@ -68,22 +88,30 @@ class _Conversion:
         self._values = self._all_values()
 
     def made(self, file: RepoPath) -> Converted:
-        stages = self._stages()
-        self._declare_top(stages)
-        models = self._models(stages)
-        for name in self._values.named:
-            self._around.params_file(name)
+        named = [*self._named()]
+        for item in named:
+            self._check_expressions(item)
+        self._around.found.stop_if_any()
+        check_graph({item.at: self._paths(item) for item in named}, self._around.found)
+        self._around.found.stop_if_any()
+        stages, remarks = self._stages(named)
+        self._around.found.stop_if_any()
+        beside = Beside(self._document, self._values, self._around)
+        beside.declare(stages)
+        models = beside.models(stages)
         made: dict[str, Node] = {"version": 1}
-        if self._values.used:
-            made["params"] = dict(self._values.used)
+        declared = text({"stages": stages})
+        if used := {name: value for name, value in self._values.used.items() if f"params.{name} }}" in declared}:
+            made["params"] = dict(used)
         if self._around.trees:
             made["params-files"] = list(self._around.trees)
-        made["stages"] = dict(stages)
+        made["stages"] = {name: _with_remarks(stage, remarks.get(name, ())) for name, stage in stages.items()}
         if models:
             made["models"] = models
-        around = sorted(self._around.notes, key=lambda note: note.line or 0)
+        notes = sorted(self._around.notes, key=lambda note: note.line or 0)
         body = text(made, blank_before=frozenset({"stages"}))
-        return Converted(text=_HEADER.format(file=file) + body, stages=len(stages), notes=tuple(around))
+        end = "" if models else _NO_MODELS.format(path=beside.likely_model(stages))
+        return Converted(text=_HEADER.format(file=file) + body + end, stages=len(stages), notes=tuple(notes))
 
     # Values.
 
@@ -104,77 +132,93 @@ class _Conversion:
                 inline |= {n: v for n, v in leaves(entry).items() if isinstance(v, bool | int | float | str)}
         for values in files.values():
             tree = _merged(tree, values)
-        return Values(tree, files, inline)
+        return Values(tree, files, inline, lambda path: self._around.params_file(path) is not None)
 
     def _file_of_values(self, entry: str) -> dict[RepoPath, dict[str, ParamValue]]:
         """A file of `vars`, as `params.json` or `params.json:model,data`."""
         name, _, keys = entry.partition(":")
         path = RepoPath(posixpath.join(self._around.folder, name))
-        self._around.look_at(("vars",))
         found = self._around.tree(path)
         if found is None:
-            self._around.tell(f"{path} cannot be read, so nothing is known of its values")
+            self._around.found.add(("vars",), f"{path} cannot be read", "ciml reads values from YAML, JSON and TOML")
             return {}
         wanted = [key.strip() for key in keys.split(",")] if keys else list(found)
         return {path: {key: found[key] for key in wanted if key in found}}
 
     # Stages.
 
-    def _stages(self) -> dict[str, dict[str, Node]]:
-        named = [*self._named()]
-        read = frozenset(path for item in named for path in self._paths(item)[0])
-        stages: dict[str, dict[str, Node]] = {}
+    def _stages(self, named: Sequence[_Named]) -> tuple[Stages, dict[str, tuple[str, ...]]]:
+        """The stages, and what was decided about some, by the first that it is about."""
+        read = frozenset(path for item in named for each in self._paths(item) for path in each.read)
+        stages: Stages = {}
+        remarks: dict[str, tuple[str, ...]] = {}
         for item in named:
-            self._around.look_at(("stages", item.name))
-            try:
-                stages |= self._stage(item, read)
-            except UnknownError as error:
-                self._around.tell(f"left out: nothing is called ${{{error.args[0]}}}")
-        return stages
+            before = len(self._around.notes)
+            made = self._stage(item, read)
+            remarks[next(iter(made))] = tuple(note.text for note in self._around.notes[before:])
+            stages |= made
+        return stages, remarks
 
     def _named(self) -> Iterator[_Named]:
-        stages = self._document.get("stages")
-        for name, definition in stages.items() if isinstance(stages, dict) else []:
-            self._around.look_at(("stages", name))
-            if not isinstance(definition, dict):
-                self._around.tell("left out: it is no mapping")
-                continue
-            try:
-                found = self._looped(name, definition)
-            except UnknownError as error:
-                self._around.tell(f"left out: nothing is called ${{{error.args[0]}}}")
-                continue
-            if found is None:
-                self._around.tell("left out: what it loops over is neither a list nor a mapping")
-            else:
-                yield found
+        stages = self._document["stages"]
+        assert isinstance(stages, dict), "the grammar was checked"
+        for name, definition in stages.items():
+            assert isinstance(definition, dict), "the grammar was checked"
+            kind = "foreach" if "foreach" in definition else "matrix"
+            if kind not in definition:
+                yield _Named(name=name, definition=definition)
+            elif self._known(definition[kind], ("stages", name, kind)):
+                found = self._looped(name, definition, kind)
+                if found is None:
+                    wanted = "a list or a mapping" if kind == "foreach" else "a mapping of lists"
+                    self._around.found.add(("stages", name, kind), f"must be {wanted} that is not empty")
+                else:
+                    yield found
 
-    def _looped(self, name: str, definition: dict[str, ParamValue]) -> _Named | None:
+    def _looped(self, name: str, definition: dict[str, ParamValue], kind: str) -> _Named | None:
         scope = self._values.over({}, {})
-        if "foreach" in definition:
-            body = definition.get("do")
-            loop = fans.foreach(scope.resolved(definition["foreach"]))
-            return _Named(name=name, definition=body, loop=loop) if loop and isinstance(body, dict) else None
-        if "matrix" in definition:
-            axes = scope.resolved(definition["matrix"])
-            loop = fans.matrix(axes) if isinstance(axes, dict) else None
-            return _Named(name=name, definition=definition, loop=loop) if loop else None
-        return _Named(name=name, definition=definition)
+        over = scope.resolved(definition[kind])
+        [source] = found if len(found := scope.expressions(str(definition[kind]))) == 1 else [None]
+        if kind == "matrix":
+            loop = fans.matrix(over) if isinstance(over, dict) else None
+            return _Named(name=name, definition=definition, loop=loop, source=source) if loop else None
+        loop = fans.foreach(over, source)
+        body = definition["do"]
+        return _Named(name=name, definition=body, loop=loop, source=source) if loop and isinstance(body, dict) else None
 
-    def _paths(self, item: _Named) -> tuple[frozenset[str], frozenset[str]]:
-        """All that the stages of one entry read, and all that they write."""
-        read: set[str] = set()
-        written: set[str] = set()
+    def _known(self, value: ParamValue, at: KeyPath, scope: Scope | None = None) -> bool:
+        """Whether every `${…}` in a value is one, and names something; what does not is noted."""
+        scope = scope or self._values.over({}, {})
+        before = len(self._around.found.problems)
+        for where, words in texts_at(value, at):
+            for piece in broken(words):
+                hint = "a variable of the shell is written \\${NAME}"
+                self._around.found.add(where, f"{piece} is no expression of DVC", hint)
+            for name in () if [*broken(words)] else scope.expressions(words):
+                if not scope.knows(name):
+                    self._around.found.add(where, f"nothing is called ${{{name}}}", scope.nearest(name))
+        return len(self._around.found.problems) == before
+
+    def _check_expressions(self, item: _Named) -> None:
         for each in item.loop.items if item.loop else (Item(suffix="", values={}),):
-            try:
-                more = paths_of(
-                    item.definition, self._values.over(self._own(item, each.values), {}), self._around.folder
-                )
-            except UnknownError:
-                continue
-            read |= more[0]
-            written |= more[1]
-        return frozenset(read), frozenset(written)
+            scope = self._values.over(self._own(item, each.values), {})
+            rest = {
+                key: value for key, value in item.definition.items() if key not in ("matrix", "vars", "desc", "meta")
+            }
+            if not self._known(rest, item.at, scope):
+                return
+
+    def _paths(self, item: _Named) -> list[Paths]:
+        """What each stage of an entry reads and writes."""
+        return [
+            paths_of(
+                stage_name(item.name, each.suffix) if item.loop else item.name,
+                item.definition,
+                self._values.over(self._own(item, each.values), {}),
+                self._around.folder,
+            )
+            for each in (item.loop.items if item.loop else (Item(suffix="", values={}),))
+        ]
 
     def _own(self, item: _Named, values: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
         """The values of an item, and those of the stage's own `vars`."""
@@ -188,26 +232,29 @@ class _Conversion:
                     own |= tree
         return own
 
-    def _stage(self, item: _Named, read: frozenset[str]) -> dict[str, dict[str, Node]]:
+    def _stage(self, item: _Named, read: frozenset[str]) -> Stages:
         loop = item.loop
         name = stage_name(item.name)
+        self._around.look_at(item.at)
         if loop is None:
             return {name: converted(item.definition, self._values.over(self._own(item, {}), {}), self._around)}
+        if item.source and (not loop.names or loop.matrix):
+            self._around.tell(f"the values of {item.source} stand in ciml.yaml as they are today", "change them there")
         if loop.matrix and not self._needs_values(item, loop, read):
             scope = self._values.over(self._own(item, {}), loop.expressions)
             return {name: converted(item.definition, scope, self._around, loop=loop)}
         names = [stage_name(item.name, each.suffix) for each in loop.items]
-        self._around.tell(
-            f"written out as {', '.join(names[:3])}{', …' if len(names) > 3 else ''}: {self._why(item, loop)}"
-        )
-        return {
-            made: converted(item.definition, self._values.over(self._own(item, each.values), {}), self._around)
-            for made, each in zip(names, loop.items, strict=True)
-        }
+        shown = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+        self._around.tell(f"written out as {shown}: {self._why(item, loop, read)}")
+        return {made: self._one_of(item, each) for made, each in zip(names, loop.items, strict=True)}
+
+    def _one_of(self, item: _Named, each: Item) -> dict[str, Node]:
+        scope = self._values.over(self._own(item, each.values), {}, each.names)
+        return converted(item.definition, scope, self._around)
 
     def _needs_values(self, item: _Named, loop: Loop, read: frozenset[str]) -> bool:
         """Whether the stages of a loop must stand by themselves."""
-        if self._paths(item)[1] & read:
+        if self._is_read(item, read):
             return True
         scope = self._values.over(self._own(item, {}), loop.expressions)
         named = {expression for text in texts_in(item.definition) for expression in scope.expressions(text)}
@@ -217,51 +264,18 @@ class _Conversion:
             return True
         return any(scope.matrix_is_refused(text) for text in texts_in(item.definition.get("cmd")))
 
-    def _why(self, item: _Named, loop: Loop) -> str:
+    def _is_read(self, item: _Named, read: frozenset[str]) -> bool:
+        return any(each.written & read for each in self._paths(item))
+
+    def _why(self, item: _Named, loop: Loop, read: frozenset[str]) -> str:
         if not loop.matrix:
             return "a matrix has lists of plain values"
-        return "other stages read what one of them makes" if self._paths(item)[1] else "a matrix cannot say it"
+        return "other stages read what one of them makes" if self._is_read(item, read) else "a matrix cannot say it"
 
-    # What stands beside the stages.
 
-    def _declare_top(self, stages: dict[str, dict[str, Node]]) -> None:
-        for key in self._document.keys() - set(_TOP):
-            self._around.look_at((key,))
-            self._around.tell("is not carried over")
-        for kind in ("metrics", "plots"):
-            self._around.look_at((kind,))
-            for path in self._top_paths(kind):
-                if not _promote(stages, path, kind):
-                    self._around.tell(f"{path} is no output of a stage, and is not carried over")
-        if self._document.get("plots"):
-            self._around.look_at(("plots",))
-            self._around.tell("how plots are drawn is not carried over; their files are")
-
-    def _top_paths(self, kind: str) -> Iterator[str]:
-        """The files that the top-level `metrics` or `plots` name."""
-        entries = self._document.get(kind)
-        for entry in entries if isinstance(entries, list) else []:
-            names = [entry] if isinstance(entry, str) else _plot_files(entry) if isinstance(entry, dict) else []
-            for name in names:
-                yield posixpath.normpath(posixpath.join(self._around.folder, name))
-
-    def _models(self, stages: Mapping[str, Mapping[str, Node]]) -> dict[str, Node]:
-        """The artifacts of type `model` that a stage makes."""
-        artifacts = self._document.get("artifacts")
-        models: dict[str, Node] = {}
-        for name, entry in artifacts.items() if isinstance(artifacts, dict) else []:
-            self._around.look_at(("artifacts", name))
-            path = entry.get("path") if isinstance(entry, dict) else None
-            if not isinstance(entry, dict) or not isinstance(path, str) or entry.get("type") != "model":
-                self._around.tell("is not carried over: it is no model")
-                continue
-            path = posixpath.normpath(posixpath.join(self._around.folder, path))
-            if not any(path in _outputs(stage) for stage in stages.values()):
-                self._around.tell(f"is not carried over: no stage makes {path}")
-                continue
-            models[name if is_name(name) else stage_name(name)] = {"path": path}
-            self._around.tell("has no gate yet: nothing is tested, and a person promotes")
-        return models
+def _with_remarks(stage: dict[str, Node], remarks: tuple[str, ...]) -> Node:
+    made = {key: value for key, value in stage.items() if value != []}
+    return Remarked(node=made, remarks=remarks) if remarks else made
 
 
 def _merged(tree: Mapping[str, ParamValue], more: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
@@ -271,39 +285,3 @@ def _merged(tree: Mapping[str, ParamValue], more: Mapping[str, ParamValue]) -> d
         present = made.get(key)
         made[key] = _merged(present, value) if isinstance(present, dict) and isinstance(value, dict) else value
     return made
-
-
-def _plot_files(entry: Mapping[str, ParamValue]) -> list[str]:
-    """The files of a plot with options: those of `y`, else the one that it is called by."""
-    files = []
-    for name, options in entry.items():
-        y = options.get("y") if isinstance(options, dict) else None
-        files += list(y) if isinstance(y, dict) else [name]
-    return files
-
-
-def _outputs(stage: Mapping[str, Node]) -> list[str]:
-    found: list[str] = []
-    for key in ("outputs", "metrics", "plots"):
-        paths = stage.get(key)
-        found += [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
-    return found
-
-
-def _promote(stages: dict[str, dict[str, Node]], path: str, kind: str) -> bool:
-    """Whether a stage makes the file, or a folder with it; an output of its own stands under `kind` from now on."""
-    for stage in stages.values():
-        made = _outputs(stage)
-        outputs = stage.get("outputs")
-        if isinstance(outputs, list) and path in outputs and (kind == "plots" or path.endswith(".json")):
-            kept = [other for other in outputs if other != path]
-            listed = stage.get(kind)
-            stage[kind] = [*(listed if isinstance(listed, list) else []), path]
-            if kept:
-                stage["outputs"] = kept
-            else:
-                del stage["outputs"]
-            return True
-        if any(f"{path}/".startswith(f"{other}/") for other in made):
-            return True
-    return False

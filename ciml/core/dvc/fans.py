@@ -19,6 +19,8 @@ class Item(Value, frozen=True, kw_only=True):
     """What DVC puts after the `@`."""
     values: dict[str, ParamValue]
     """`item`, and `key` where there is one."""
+    names: dict[str, str] = {}
+    """Where everybody knows a value by another name: `item` -> `regions.us`."""
 
 
 class Loop(Value, frozen=True, kw_only=True):
@@ -29,10 +31,19 @@ class Loop(Value, frozen=True, kw_only=True):
     """The same as a matrix; None where values belong together that no matrix can hold together."""
     expressions: dict[str, str] = {}
     """Expression -> name in the matrix."""
+    body: bool = False
+    """Whether it is a `foreach`, whose stage stands under `do`."""
+
+    @property
+    def names(self) -> bool:
+        """Whether everybody knows the items' values by a name."""
+        return any(item.names for item in self.items)
 
 
-def foreach(items: ParamValue) -> Loop | None:
-    """The loop over a list or a mapping; None where it is neither."""
+def foreach(items: ParamValue, source: str | None) -> Loop | None:
+    """The loop over a list or a mapping, which `source` names; None where it is neither, or empty."""
+    if not items:
+        return None
     if isinstance(items, list):
         plain = all(_is_scalar(item) for item in items)
         return Loop(
@@ -40,13 +51,20 @@ def foreach(items: ParamValue) -> Loop | None:
                 Item(suffix=_text(item) if plain else str(number), values={"item": item})
                 for number, item in enumerate(items)
             ),
-            matrix={"item": _scalars(items)} if plain and items else None,
+            matrix={"item": _scalars(items)} if plain else None,
             expressions={"item": "item"} if plain else {},
+            body=True,
         )
     if isinstance(items, dict):
         return Loop(
-            items=tuple(Item(suffix=key, values={"key": key, "item": value}) for key, value in items.items()),
+            items=tuple(
+                Item(
+                    suffix=key, values={"key": key, "item": value}, names={"item": f"{source}.{key}"} if source else {}
+                )
+                for key, value in items.items()
+            ),
             matrix=None,
+            body=True,
         )
     return None
 

@@ -9,21 +9,19 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ciml.core.dag import cycle
 from ciml.core.dvc.fans import Loop
 from ciml.core.dvc.surroundings import Surroundings
-from ciml.core.dvc.values import Scope
+from ciml.core.dvc.values import Scope, value_at
+from ciml.core.findings import Findings, KeyPath, suggestion
 from ciml.core.ids import RepoPath
-from ciml.core.paths import inside_fault
+from ciml.core.params import leaves
+from ciml.core.paths import folders, inside_fault
 from ciml.core.pipeline import ParamValue
 from ciml.core.stage_env import allowed
+from ciml.core.value import Value
 from ciml.core.yamltext import Block, Node
 
-_KEYS = frozenset(
-    {
-        "cmd", "wdir", "deps", "outs", "params", "metrics", "plots", "frozen", "always_changed", "meta", "desc", "vars",
-        "foreach", "do", "matrix",
-    }
-)  # fmt: skip
 _WORD = re.compile(r"(?<![\w./{}$-])[\w.-][\w./-]*")
 _MODULE = re.compile(r"(?:^|[\s/])python[\d.]*(?:\s+-[a-zA-Z]+)*?\s+-m\s+([\w.]+)")
 _VARIABLE = re.compile(r"(?<!\\)\$\{?([A-Za-z_]\w*)\}?")
@@ -31,7 +29,19 @@ _ASSIGNED = re.compile(
     r"(?:^|[\s;&|(])(?:export\s+|for\s+|read\s+(?:-\w+\s+)*)?([A-Za-z_]\w*)(?==|\s+in\s)", re.MULTILINE
 )
 
+_OF_A_SHELL = re.compile(
+    r"(?:^|[;&|(]\s*)(?:cd|pushd|export|set|umask|source|ulimit|trap|\.)\s|^\w+=\S*\s*$", re.MULTILINE
+)
+"""What a command leaves behind in its shell."""
 _QUOTED = re.compile(r"'[^']*'")
+_LOST = {
+    "persist": "a stage starts without its last outputs; what must survive is its `checkpoint`",
+    "checkpoint": "name the file as the stage's `checkpoint`",
+    "remote": "all bytes lie in one `store`",
+    "push": "all results lie in the `store`; nothing is left to do",
+}
+"""Option of an output that has no word in ciml.yaml -> what to do."""
+_DRAWN = frozenset({"x", "y", "x_label", "y_label", "title", "header", "template"})
 _OF_BASH = ("PWD", "OLDPWD", "RANDOM", "SECONDS", "LINENO", "IFS", "HOSTNAME", "UID", "EUID", "PIPESTATUS", "REPLY")
 
 
@@ -87,9 +97,11 @@ class _Stage:
         command = self._of.get("cmd")
         lines = command if isinstance(command, list) else [command]
         texts = [self._scope.command(line.strip()) for line in lines if isinstance(line, str)]
-        if not texts:
-            self._around.tell("it has no command: write one")
-        return "\n".join(texts)
+        if self._scope.fixed:
+            names = ", ".join(self._scope.fixed)
+            self._around.tell(f"`run` holds the values of {names} as they are today", "change them there", at=("cmd",))
+        # DVC gives each command of a list a shell of its own.
+        return "\n".join([*(f"({text})" if _OF_A_SHELL.search(text) else text for text in texts[:-1]), texts[-1]])
 
     def _variables(self, run: str) -> list[str]:
         """The environment variables that the command names and that a stage would not get."""
@@ -98,16 +110,21 @@ class _Stage:
         named = dict.fromkeys(_VARIABLE.findall(script))
         found = [name for name in named if name not in known and not allowed({name: ""})]
         if found:
-            self._around.tell(f"the command reads {', '.join(found)}: handed through, and not part of the stage's key")
+            self._around.tell(
+                f"the command reads {', '.join(found)}, handed through by `pass-env`",
+                "it is no part of the stage's key; what changes the result belongs under `env`",
+                at=("cmd",),
+            )
         return found
 
     # What it reads.
 
     def _inputs(self, run: str, outputs: set[str]) -> list[str]:
-        inputs = [path for text in _texts(self._of.get("deps")) if (path := self._path(text, "dependency"))]
+        deps = enumerate(_texts(self._of.get("deps")))
+        inputs = [path for index, text in deps if (path := self._path(text, "dependency", ("deps", index)))]
         for path in self._named_in(run):
             if path not in outputs and not any(_holds(other, path) for other in inputs):
-                self._around.tell(f"{path} is an input now: the command names it, and `deps` does not")
+                self._around.tell(f"{path} is an input: the command names it, and `deps` does not")
                 inputs.append(path)
         return inputs
 
@@ -122,14 +139,21 @@ class _Stage:
             if path in self._around.files:
                 yield path
 
-    def _path(self, text: str, what: str) -> str | None:
+    def _path(self, text: str, what: str, at: KeyPath) -> str | None:
         """A path from the root of the repository; None, and a note, where it lies outside."""
         if "://" in text:
-            self._around.tell(f"the {what} {text} is not carried over: `ciml data add {text}` makes a manifest for it")
+            do = (
+                f"`ciml data add {text}` makes a manifest for it"
+                if text.startswith("s3://")
+                else "put it into Git or S3"
+            )
+            self._around.tell(f"the {what} {text} is not carried over", do, at=at)
             return None
         path = _joined(self._folder, self._scope.path(text))
         if fault := inside_fault(path):
-            self._around.tell(f"the {what} {text} is not carried over: it {fault}")
+            self._around.tell(
+                f"the {what} {text} is not carried over: it {fault}", "move it into the repository", at=at
+            )
             return None
         return path
 
@@ -145,10 +169,17 @@ class _Stage:
             if tree is None:
                 files.append(path)
             elif not keys:
-                names += tree
+                names += list(tree)
             else:
+                self._check_names(keys, tree, path)
                 names += keys
         return list(dict.fromkeys(names)), files
+
+    def _check_names(self, keys: list[str], tree: dict[str, ParamValue], path: RepoPath) -> None:
+        for key in keys:
+            if value_at(tree, key) is None:
+                hint = suggestion(key, leaves(tree))
+                self._around.found.add((*self._around.at, "params"), f"{path} has no parameter {key}", hint)
 
     def _named_params(self) -> Iterator[tuple[str, list[str]]]:
         entries = self._of.get("params")
@@ -163,51 +194,85 @@ class _Stage:
     # What it writes.
 
     def _outputs(self) -> tuple[list[str], list[str], list[str]]:
-        outputs = [path for path, _ in self._written("outs")]
+        outputs = self._written("outs")
         metrics = []
-        for path, _ in self._written("metrics"):
+        for path in self._written("metrics"):
             if path.endswith(".json"):
                 metrics.append(path)
             else:
-                self._around.tell(f"{path} is an output and no metric: metrics are read from JSON")
+                self._around.tell(f"{path} is an output and no metric", "write metrics as JSON", at=("metrics",))
                 outputs.append(path)
-        plots = [path for path, _ in self._written("plots")]
-        return outputs, metrics, plots
+        return outputs, metrics, self._written("plots")
 
-    def _written(self, key: str) -> Iterator[tuple[str, Mapping[str, ParamValue]]]:
-        for text, options in _entries(self._of.get(key)):
-            path = self._path(text, "output")
+    def _written(self, key: str) -> list[str]:
+        paths = []
+        for index, (text, options) in enumerate(_entries(self._of.get(key))):
+            path = self._path(text, "output", (key, index))
             if path is None:
                 continue
-            if options.get("persist"):
-                self._around.tell(
-                    f"{path}: `persist` is not carried over; a stage starts without its outputs (see `checkpoint`)"
-                )
-            if options.get("remote"):
-                self._around.tell(f"{path}: `remote` is not carried over; all bytes lie in one store")
-            if options.get("push") is False:
-                self._around.tell(f"{path}: `push: false` is not carried over")
-            yield path, options
+            paths.append(path)
+            for option, do in _LOST.items():
+                if option in options and options[option] is not (option == "push"):
+                    shown = "push: false" if option == "push" else option
+                    self._around.tell(f"{text}: `{shown}` is not carried over", do, at=(key, index, text, option))
+        if key == "plots" and any(options.keys() & _DRAWN for _, options in _entries(self._of.get(key))):
+            self._around.tell(
+                "how plots are drawn is not carried over", "the report draws CSV and JSON by itself", at=(key,)
+            )
+        return paths
 
     def _leave_out(self) -> None:
         """Note the keys that have no word in ciml.yaml."""
         if self._of.get("frozen"):
-            self._around.tell("`frozen` is not carried over: the stage runs when something that it reads changes")
+            do = "`ciml data add` its output and remove the stage, if it must never run again"
+            self._around.tell("`frozen` is not carried over: it runs when what it reads changes", do, at=("frozen",))
         if self._of.get("meta"):
-            self._around.tell("`meta` is not carried over")
-        for key in self._of.keys() - _KEYS:
-            self._around.tell(f"`{key}` is not known")
+            self._around.tell("`meta` is not carried over", "keep it as a comment", at=("meta",))
 
 
-def paths_of(definition: Mapping[str, ParamValue], scope: Scope, folder: str) -> tuple[frozenset[str], frozenset[str]]:
+class Paths(Value, frozen=True, kw_only=True):
     """What a stage reads and what it writes, with the values themselves in the paths."""
+
+    name: str
+    read: frozenset[str]
+    written: frozenset[str]
+
+
+def paths_of(name: str, definition: Mapping[str, ParamValue], scope: Scope, folder: str) -> Paths:
+    """The paths of one stage."""
     wdir = definition.get("wdir")
     at = _joined(folder, scope.literal(wdir) if isinstance(wdir, str) else "")
     read = frozenset(_joined(at, scope.literal(text)) for text in _texts(definition.get("deps")))
     keys = ("outs", "metrics", "plots")
-    return read, frozenset(
-        _joined(at, scope.literal(text)) for key in keys for text, _ in _entries(definition.get(key))
-    )
+    written = frozenset(_joined(at, scope.literal(text)) for key in keys for text in _texts(definition.get(key)))
+    return Paths(name=name, read=read, written=written)
+
+
+def check_graph(paths: Mapping[KeyPath, Sequence[Paths]], found: Findings) -> None:
+    """Note cycles, and outputs that two stages make or that lie in another.
+
+    Args:
+        paths: place in dvc.yaml -> the paths of its stages.
+        found: where it is noted.
+    """
+    stages = [(at, stage) for at, each in paths.items() for stage in each]
+    makers: dict[str, str] = {}
+    for at, stage in stages:
+        for path in sorted(stage.written):
+            if whole := next((other for other in (path, *folders(path)) if other in makers), None):
+                found.add((*at, "outs"), f"{path} is made by {makers[whole]} too", "every path is made by one stage")
+            makers[path] = stage.name
+    edges = {
+        stage.name: [
+            makers[whole]
+            for path in stage.read
+            if (whole := next((other for other in (path, *folders(path)) if other in makers), None))
+        ]
+        for _, stage in stages
+    }
+    if round_ := cycle(edges):
+        at = next(at for at, stage in stages if stage.name == round_[0])
+        found.add(at, f"cycle: {' -> '.join(reversed(round_))}", "no stage can come first: remove one of these deps")
 
 
 def _joined(folder: str, path: str) -> str:
@@ -236,13 +301,20 @@ def _entries(value: ParamValue) -> Iterator[tuple[str, Mapping[str, ParamValue]]
                     yield path, options if isinstance(options, dict) else {}
 
 
-def texts_in(value: ParamValue) -> Sequence[str]:
-    """Every text in a value."""
+def texts_at(value: ParamValue, at: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Every text in a value, with its place."""
     match value:
         case str():
-            return [value]
+            yield at, value
         case list():
-            return [text for item in value for text in texts_in(item)]
+            for index, item in enumerate(value):
+                yield from texts_at(item, (*at, index))
         case dict():
-            return [text for key, item in value.items() for text in (key, *texts_in(item))]
-    return []
+            for key, item in value.items():
+                yield (*at, key), key
+                yield from texts_at(item, (*at, key))
+
+
+def texts_in(value: ParamValue) -> list[str]:
+    """Every text in a value."""
+    return [text for _, text in texts_at(value, ())]

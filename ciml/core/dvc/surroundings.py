@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from ciml.core.findings import KeyPath, Locate
+from ciml.core.findings import Findings, KeyPath
 from ciml.core.ids import RepoPath
 from ciml.core.params import leaves
 from ciml.core.pipeline import ParamValue
@@ -25,10 +25,13 @@ class Note(Value, frozen=True, kw_only=True):
     about: str
     """`stages.train`; "" for the whole."""
     text: str
+    do: str
+    """What there is to do about it; "" where nothing is."""
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.about}: {self.text}" if self.about else f"{place}: {self.text}"
+        about = f" {self.about}:" if self.about else ""
+        return f"{place}:{about} {self.text}{f' ({self.do})' if self.do else ''}"
 
 
 class Surroundings:
@@ -38,29 +41,30 @@ class Surroundings:
         file: its path.
         files: all files that Git tracks, or would.
         read: for params files.
-        locate: lines of dvc.yaml.
+        found: where mistakes in dvc.yaml are noted.
     """
 
-    def __init__(self, file: RepoPath, files: Collection[RepoPath], read: Read, locate: Locate) -> None:
+    def __init__(self, file: RepoPath, files: Collection[RepoPath], read: Read, found: Findings) -> None:
         self.folder = file.rpartition("/")[0]
         self.files = files
         self.notes: list[Note] = []
         self.trees: dict[RepoPath, dict[str, ParamValue]] = {}
         """The params files that are ciml's too, in the order in which they were named."""
+        self.found = found
         self._file = file
         self._read = read
-        self._locate = locate
-        self._at: KeyPath = ()
+        self.at: KeyPath = ()
+        """The part of dvc.yaml that is looked at."""
         self._refused: set[RepoPath] = set()
 
     def look_at(self, at: KeyPath) -> None:
         """What is told from now on is about this part of dvc.yaml."""
-        self._at = at
+        self.at = at
 
-    def tell(self, text: str) -> None:
-        """Note what is not carried over."""
-        line = (self._locate(self._at) or (None,))[0]
-        note = Note(file=self._file, line=line, about=".".join(map(str, self._at)), text=text)
+    def tell(self, text: str, do: str = "", *, at: KeyPath = ()) -> None:
+        """Note what is not carried over; `at` is below the part that is looked at."""
+        line = (self.found.locate((*self.at, *at)) or (None,))[0]
+        note = Note(file=self._file, line=line, about=".".join(map(str, self.at[:2])), text=text, do=do)
         if note not in self.notes:
             self.notes.append(note)
 
@@ -68,11 +72,11 @@ class Surroundings:
         """What a file of values holds, whether or not it can be a params file."""
         return self._read(path) if path.endswith(_READABLE) else None
 
-    def params_file(self, path: RepoPath) -> list[str] | None:
-        """The top names of a params file, which ciml.yaml names from now on; None where it must be a plain input."""
+    def params_file(self, path: RepoPath) -> dict[str, ParamValue] | None:
+        """What a params file holds, which ciml.yaml names from now on; None where it must be a plain input."""
         if path not in self.trees and path not in self._refused:
             self._admit(path)
-        return list(self.trees[path]) if path in self.trees else None
+        return self.trees.get(path)
 
     def _admit(self, path: RepoPath) -> None:
         tree = self.tree(path)

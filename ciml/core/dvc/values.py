@@ -6,19 +6,25 @@ Source: https://dvc.org/doc/user-guide/project-structure/dvcyaml-files#templatin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ciml.core.declarations import text_of
+from ciml.core.findings import suggestion
 from ciml.core.ids import RepoPath
+from ciml.core.params import leaves
 from ciml.core.pipeline import ParamValue, Scalar
-from ciml.core.shell import quotings
+from ciml.core.shell import Quoting, quotings
 
 _EXPRESSION = re.compile(r"(\\)?\$\{\s*([^{}]*?)\s*\}")
 _PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
-_OURS = re.compile(r"\$\{\{ (params|matrix)\.[^{}]+ \}\}")
+_OURS = re.compile(r"\$\{\{ (params|matrix)\.([^{}]+) \}\}")
+_OPEN = re.compile(r"(?<!\\)\$\{(?!\s*[\w-]+(?:\.[\w-]+|\[\d+\])*\s*\})[^}\n]*\}?")
+_WORD = re.compile(r"[\w.,:/@%+=-]+")
 
-Tell = Callable[[str], None]
-"""Notes what is not carried over, or not as it was."""
+
+def broken(text: str) -> Iterator[str]:
+    """Whatever begins as an expression and is none."""
+    return (found[0] for found in _OPEN.finditer(text))
 
 
 class UnknownError(LookupError):
@@ -32,6 +38,7 @@ class Values:
         tree: nested.
         files: params file -> its tree: a leaf of one is a parameter.
         inline: leaves that dvc.yaml itself gives, by dotted name; those that are used become parameters.
+        admits: whether a file is a params file of ciml, which it is from then on.
     """
 
     def __init__(
@@ -39,24 +46,40 @@ class Values:
         tree: Mapping[str, ParamValue],
         files: Mapping[RepoPath, Mapping[str, ParamValue]],
         inline: Mapping[str, Scalar],
+        admits: Callable[[RepoPath], bool],
     ) -> None:
         self._tree = dict(tree)
         self._files = files
         self._inline = dict(inline)
         self.used: dict[str, Scalar] = {}
         """Inline leaves that a placeholder names."""
-        self.named: dict[RepoPath, None] = {}
-        """Params files that a placeholder names."""
+        self._admits = admits
 
-    def over(self, more: Mapping[str, ParamValue], matrix: Mapping[str, str]) -> Scope:
-        """These values with an item of a loop, and expressions that are ciml's matrix."""
-        return Scope(self, {**self._tree, **more}, frozenset(more), dict(matrix))
+    def over(
+        self, more: Mapping[str, ParamValue], matrix: Mapping[str, str], names: Mapping[str, str] | None = None
+    ) -> Scope:
+        """These values with an item of a loop, and expressions that are ciml's matrix.
+
+        Args:
+            more: a stage's own values, over all others.
+            matrix: expression -> name in the matrix.
+            names: own value -> the name under which everybody knows it.
+        """
+        return Scope(self, {**self._tree, **more}, frozenset(more), dict(matrix), names or {})
+
+    def in_file(self, name: str) -> bool:
+        """Whether a params file says what the value is."""
+        return any(value_at(tree, name) is not None for tree in self._files.values())
+
+    def plain(self, text: str) -> str:
+        """A text of ciml.yaml with the values in the place of parameters."""
+        scope = self.over({}, {})
+        return _OURS.sub(lambda found: text_of(scope.value(found[2])) if found[1] == "params" else found[0], text)
 
     def placeholder(self, name: str) -> str | None:
         """`params.NAME` where a leaf can be named so, else None."""
         for file, tree in self._files.items():
-            if _leaf(tree, name.split(".")):
-                self.named[file] = None
+            if isinstance(value_at(tree, name), bool | int | float | str) and self._admits(file):
                 return f"params.{name}"
         if name in self._inline:
             self.used[name] = self._inline[name]
@@ -64,25 +87,34 @@ class Values:
         return None
 
 
-def _leaf(tree: Mapping[str, ParamValue], parts: list[str]) -> bool:
+def value_at(tree: Mapping[str, ParamValue], name: str) -> ParamValue:
+    """What a tree holds at a dotted name; None where that is nothing."""
     node: ParamValue = dict(tree)
-    for part in parts:
+    for part in name.split("."):
         if not isinstance(node, dict) or part not in node:
-            return False
+            return None
         node = node[part]
-    return isinstance(node, bool | int | float | str)
+    return node
 
 
 class Scope:
     """The values of one stage, or of one item of a loop."""
 
     def __init__(
-        self, values: Values, tree: Mapping[str, ParamValue], own: frozenset[str], matrix: Mapping[str, str]
+        self,
+        values: Values,
+        tree: Mapping[str, ParamValue],
+        own: frozenset[str],
+        matrix: Mapping[str, str],
+        names: Mapping[str, str],
     ) -> None:
         self._values = values
         self._tree = tree
         self._own = own
         self._matrix = matrix
+        self._names = names
+        self.fixed: dict[str, None] = {}
+        """Values of params files that a command holds as they are now."""
 
     def value(self, expression: str) -> ParamValue:
         """What an expression names. Raises UnknownError."""
@@ -95,6 +127,18 @@ class Scope:
             else:
                 raise UnknownError(expression)
         return node
+
+    def knows(self, expression: str) -> bool:
+        """Whether an expression names something."""
+        try:
+            self.value(expression)
+        except UnknownError:
+            return False
+        return True
+
+    def nearest(self, expression: str) -> str | None:
+        """What an expression that names nothing may mean."""
+        return suggestion(expression, leaves(dict(self._tree)))
 
     def resolved(self, value: ParamValue) -> ParamValue:
         """The value with every expression replaced; a text that is one expression may become any value."""
@@ -122,10 +166,20 @@ class Scope:
         found = list(_OURS.finditer(made))
         quoted = quotings(made, [match.start() for match in found])
         for match, quoting in zip(reversed(found), reversed(quoted), strict=True):
-            if isinstance(quoting, str) and match[1] == "params":
-                name = match[0][len("${{ params.") : -len(" }}")]
-                made = made[: match.start()] + text_of(self.value(name)) + made[match.end() :]
+            if match[1] == "params" and self._must_stand(match[2], quoting):
+                self._fix(match[2])
+                made = made[: match.start()] + text_of(self.value(match[2])) + made[match.end() :]
         return made
+
+    def _must_stand(self, name: str, quoting: Quoting | str) -> bool:
+        """Whether the value itself must be in the command: where none may be named, or it is more than a word."""
+        value = self.value(name)
+        several = isinstance(value, str) and not _WORD.fullmatch(value)
+        return isinstance(quoting, str) or (quoting is Quoting.NONE and several)
+
+    def _fix(self, name: str) -> None:
+        if self._values.in_file(name):
+            self.fixed[name] = None
 
     def matrix_is_refused(self, command: str) -> bool:
         """Whether a command names the matrix where no placeholder may stand, so that values must stand there."""
@@ -148,35 +202,43 @@ class Scope:
         value = self.value(name)
         if isinstance(value, dict) and flags:
             return " ".join(self._flags(name, value))
-        if (
-            by_name
-            and name.partition(".")[0].partition("[")[0] not in self._own
-            and (place := self._values.placeholder(name))
-        ):
+        known = self._known_as(name)
+        if by_name and known and (place := self._values.placeholder(known)):
             return f"${{{{ {place} }}}}"
         return text_of(value)
+
+    def _known_as(self, name: str) -> str | None:
+        """The name under which everybody knows a value; None for the stage's own."""
+        parts = re.match(r"([^.\[]+)(.*)", name, re.DOTALL)
+        if parts is None or parts[1] not in self._own:
+            return name
+        return self._names[parts[1]] + parts[2] if parts[1] in self._names else None
 
     def _flags(self, name: str, tree: Mapping[str, ParamValue], prefix: str = "") -> list[str]:
         """A mapping as a command's options, as DVC writes them: `--lr 0.1`, `--verbose`, `--sizes 1 2`."""
         words: list[str] = []
         for key, value in tree.items():
+            known = self._known_as(f"{name}.{key}")
+            option = f"--{prefix}{key}"
             match value:
                 case dict():
                     words += self._flags(f"{name}.{key}", value, f"{prefix}{key}.")
-                case True:
-                    words.append(f"--{prefix}{key}")
-                case False:
-                    pass
-                case list():
-                    words += [f"--{prefix}{key}", *(_word(item) for item in value)]
+                case bool() | list():
+                    words += [option, *map(_word, value)] if isinstance(value, list) else [option] if value else []
+                    self._fix(known or "")
                 case _:
-                    own = name.partition(".")[0].partition("[")[0] in self._own
-                    place = None if own else self._values.placeholder(f"{name}.{key}")
-                    words += [f"--{prefix}{key}", f"${{{{ {place} }}}}" if place else _word(value)]
+                    place = self._values.placeholder(known) if known else None
+                    words += [option, _quoted(place, value) if place else _word(value)]
         return words
+
+
+def _quoted(place: str, value: ParamValue) -> str:
+    """A placeholder; in quotes where its value is no plain word, so that it stays one word."""
+    placeholder = f"${{{{ {place} }}}}"
+    return placeholder if _WORD.fullmatch(text_of(value)) else f'"{placeholder}"'
 
 
 def _word(value: ParamValue) -> str:
     """A value as one word of a shell."""
     text = text_of(value)
-    return text if re.fullmatch(r"[\w.,:/@%+=-]+", text) else "'" + text.replace("'", "'\\''") + "'"
+    return text if _WORD.fullmatch(text) else "'" + text.replace("'", "'\\''") + "'"
