@@ -16,6 +16,7 @@ CHUNK = 1 << 16
 """Bytes that one read takes from a stage's output: the size of a pipe."""
 
 _KERNEL_S = 1.0
+_KERNEL_THREAD = 0x200000
 
 
 class Process:
@@ -172,8 +173,9 @@ def kill_marked(marks: Collection[str]) -> int:
     killed: set[int] = set()
     # What is being started while we look is seen the next time; a fork bomb ends the loop at 50.
     for _ in range(50):
-        fresh = _marked(wanted) - killed
-        if not fresh:
+        found, starting = _marked(wanted)
+        fresh = found - killed
+        if not fresh and not starting:
             break
         for pid in fresh:
             try:
@@ -184,16 +186,34 @@ def kill_marked(marks: Collection[str]) -> int:
     return len(killed)
 
 
-def _marked(wanted: tuple[bytes, ...]) -> set[int]:
+def _marked(wanted: tuple[bytes, ...]) -> tuple[set[int], bool]:
+    """Processes whose environment has such a mark, and whether one of the others is in the middle of `execve`."""
     found: set[int] = set()
+    starting = False
     me = os.getpid()
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) != me:
             try:
                 with open(f"/proc/{name}/environ", "rb", buffering=0) as file:
-                    mark = (b"\0" + file.read()).partition(f"\0{MARK}=".encode())[2]
-                    if mark.startswith(wanted):
-                        found.add(int(name))
+                    environ = file.read()
+                if not environ and _in_exec(name):
+                    starting = True
             except OSError:
                 continue  # gone, or another user's
-    return found
+            if (b"\0" + environ).partition(f"\0{MARK}=".encode())[2].startswith(wanted):
+                found.add(int(name))
+    return found, starting
+
+
+def _in_exec(name: str) -> bool:
+    """Whether a process that showed no environment has one, or no place for one yet, as in the middle of `execve`.
+
+    Source: proc(5), `state`, `flags` (`PF_KTHREAD`), `env_start` and `env_end` of `/proc/PID/stat`.
+
+    Raises:
+        OSError: it is gone.
+    """
+    with open(f"/proc/{name}/stat", "rb", buffering=0) as file:
+        fields = file.read().rpartition(b") ")[2].split()
+    state, flags, start, end = fields[0], int(fields[6]), int(fields[47]), int(fields[48])
+    return state not in b"ZX" and not flags & _KERNEL_THREAD and (end == 0 or start != end)

@@ -83,6 +83,15 @@ def test_c161_marked_processes_are_found_in_other_sessions() -> None:
     assert kill_marked(marks) == 0
 
 
+def test_what_has_just_begun_is_found() -> None:
+    """A process is found by its mark from the moment it was started, though the kernel writes that a little later."""
+    mark = f"{os.getpid()}-new"
+    for _ in range(100):
+        process = bash("exec sleep 1000", mark)
+        assert kill_marked([mark]) == 1
+        assert ended(process) == 137
+
+
 def test_programs_are_found_on_the_path(tmp_path: Path) -> None:
     """The first executable file of that name, as a shell finds it."""
     (tmp_path / "tool").write_text("#!/bin/sh\n")
