@@ -87,3 +87,19 @@ def test_data_behind_pointers(ciml: Calls) -> None:
     )
     assert ciml.json("init", "--from", "dvc.yaml")["problems"] == []
     assert ciml.actions() == {"t": "run"}
+
+
+def test_the_workflow_comes_after_the_conversion(ciml: Calls) -> None:
+    """`--action` is refused beside `--from`, and the message names the command for it."""
+    ciml.repo.commit(FILES)
+    answer = ciml("init", "--from", "dvc.yaml", "--action", f"acme/ciml@{'0' * 40}")
+    assert (answer.code, "ciml workflow --action" in answer.err) == (2, True)
+    assert not (ciml.path / "ciml.yaml").exists()
+
+
+def test_a_mistake_writes_nothing(ciml: Calls) -> None:
+    """What DVC would refuse is exit 3 with the line of dvc.yaml, and there is no ciml.yaml."""
+    ciml.repo.commit({"dvc.yaml": "stages:\n  t: {cmd: x, dep: [a]}\n"})
+    answer = ciml("init", "--from", "dvc.yaml")
+    assert (answer.code, "dvc.yaml:2:15: stages.t.dep: unknown key 'dep'" in answer.err) == (3, True)
+    assert not (ciml.path / "ciml.yaml").exists()

@@ -9,6 +9,7 @@ import click
 
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
+from ciml.core.errors import UsageError
 
 
 @click.command("init")
@@ -27,6 +28,8 @@ def command(invocation: Invocation, name: str, action: str | None, other: str | 
     if other is not None:
         from ciml.cli.converting import convert
 
+        if action is not None:
+            raise UsageError("--action does not go with --from", hint="Then: ciml workflow --action OWNER/REPO@SHA")
         return convert(invocation, other)
     from ciml.adapters import templates
     from ciml.adapters.git.command import Git
