@@ -7,12 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import yaml
 
 from ciml.cli.main import main
 from tests.awsserver import Aws, aws_server
 from tests.cli.calls import Calls
 from tests.core.concurrency import Concurrency
+from tests.harness.language import Language
 from tests.repobuilder import RepoBuilder
 
 ACTION = "acme/ciml@0123456789abcdef0123456789abcdef01234567"
@@ -127,21 +127,21 @@ def test_no_credentials(project: Calls, tmp_path: Path, monkeypatch: pytest.Monk
 # Bursts, under the concurrency group of the workflow that `ciml workflow` writes.
 
 
-def concurrency(folder: Path) -> Concurrency:
+@pytest.fixture
+def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Concurrency:
     """What the written workflow's group makes of dispatches."""
-    repo = RepoBuilder(folder / "repo")
+    monkeypatch.setenv("CIML_STORE", "local")
+    repo = RepoBuilder(tmp_path / "repo")
     repo.commit(FILES)
     assert main(["-C", str(repo.path), "-q", "workflow", "--action", ACTION]) == 0
-    text = (repo.path / ".github/workflows/ciml.yml").read_text()
-    written = yaml.safe_load(text.replace("\non:", '\n"on":'))
-    assert written["on"]["repository_dispatch"] == {"types": ["ciml-data"]}
-    return Concurrency(written["concurrency"])
+    with Language() as language:
+        written = language.workflow("ciml.yml", (repo.path / ".github/workflows/ciml.yml").read_text())["root"]
+        assert written["on"]["repository_dispatch"] == {"types": ["ciml-data"]}
+        return Concurrency(written["concurrency"], language)
 
 
-def test_a_burst_is_two_runs_at_the_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_burst_is_two_runs_at_the_most(group: Concurrency) -> None:
     """A thousand objects in a minute: one run goes on, one waits, and the last begins after the last object."""
-    monkeypatch.setenv("CIML_STORE", "local")
-    group = concurrency(tmp_path)
     runs = group.runs([number * 0.06 for number in range(1000)], seconds=600)
 
     assert [run.began for run in runs] == [0, 600]
@@ -149,11 +149,10 @@ def test_a_burst_is_two_runs_at_the_most(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("seconds", [1, 20, 60, 300, 1200])
-def test_a_slow_burst_is_as_many_runs_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+def test_a_slow_burst_is_as_many_runs_as_fit(group: Concurrency, seconds: float) -> None:
     """A thousand dispatches, one a second: runs follow each other, never two at once, and the last sees all."""
-    monkeypatch.setenv("CIML_STORE", "local")
     arrivals = [float(number) for number in range(1000)]
-    runs = concurrency(tmp_path).runs(arrivals, seconds=seconds)
+    runs = group.runs(arrivals, seconds=seconds)
 
     assert all(after.began >= before.began + seconds for before, after in pairwise(runs))
     assert len(runs) <= 1000 / seconds + 2

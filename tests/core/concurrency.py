@@ -9,7 +9,9 @@ Source: GitHub Docs, "Control the concurrency of workflows and jobs".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from tests.harness.language import JSON, Language
 
 
 class Run(NamedTuple):
@@ -23,13 +25,10 @@ class Run(NamedTuple):
 class Concurrency:
     """A group as a workflow declares it, for `repository_dispatch` on the default branch."""
 
-    def __init__(self, declared: dict[str, Any]) -> None:
-        # Neither a pull request's number nor a pushed commit tells two dispatches apart: the branch is the group.
-        assert declared["group"].startswith("ciml-${{ ") and declared["group"].endswith("|| github.ref }}")
-        assert "github.sha" not in declared["group"].replace(
-            "(github.event_name == 'push' || github.event_name == 'merge_group') && github.sha", ""
-        )
-        assert declared["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
+    def __init__(self, declared: JSON, language: Language) -> None:
+        first, second = (language.resolve(declared, {"github": _dispatch(run)}, status={}) for run in ("1", "2"))
+        assert first == second, "two dispatches on one branch are not in one group"
+        assert first["cancel-in-progress"] in (False, "false")
 
     def runs(self, arrivals: Iterable[float], *, seconds: float) -> list[Run]:
         """The runs that come of dispatches at these times, each taking so long."""
@@ -48,3 +47,14 @@ class Concurrency:
         if waiting is not None:
             begun.append(Run(waiting, free))
         return begun
+
+
+def _dispatch(run: str) -> JSON:
+    """The `github` context of a run that a `repository_dispatch` began: each later one may see a newer commit."""
+    return {
+        "event_name": "repository_dispatch",
+        "ref": "refs/heads/main",
+        "sha": run * 40,
+        "run_id": run,
+        "event": {"action": "ciml-data", "branch": "main"},
+    }
