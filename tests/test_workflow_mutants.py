@@ -116,7 +116,7 @@ def release(team: Team, workflow: str) -> None:
     assert team.target.read_text() == text
     assert len(entries(team.hub.bare, Deployment, team.model)) == before + 1
     deployment = team.hub.api.deployments()[-1]
-    assert deployment["sha"] == run.happening.sha
+    assert deployment["ref"] == run.happening.branch
     assert team.hub.api.deployment_statuses(deployment["id"])[-1]["state"] == "success"
 
 

@@ -17,6 +17,7 @@ def test_from_a_push_to_a_deployment(team: Team) -> None:
     """Push, words, pull request, merge, release: one version for each better model, served by its tag."""
     _first_push(team)
     _words(team)
+    _other_stage(team)
     _pull_request(team)
     _merge(team)
     _release(team)
@@ -42,6 +43,14 @@ def _words(team: Team) -> None:
     ledger = team.ledger()
     worked(team.of_ciml(team.commit({"README.md": "words\n"})), "plan ciml")
     assert (team.versions(), team.ledger()) == ([1], ledger)
+
+
+def _other_stage(team: Team) -> None:
+    """What the model does not depend on has changed: that stage alone runs, and everybody is told once."""
+    run = team.of_ciml(team.commit({"notes.txt": "three four\n"}))
+    worked(run, "plan words ciml")
+    assert team.told(run.happening.sha) == (["success"], ["ciml success"])
+    assert team.versions() == [1]
 
 
 def _pull_request(team: Team) -> None:

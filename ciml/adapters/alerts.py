@@ -62,7 +62,7 @@ class Alerts:
 
     def send(self, alerts: Sequence[Alert]) -> tuple[Delivery, ...]:
         """What became of each alert at each address, with those of earlier runs. Never raises."""
-        if not self._urls.strip():
+        if not self._urls.strip() or not (alerts or self._outbox):
             return ()
         try:
             import apprise

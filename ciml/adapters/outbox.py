@@ -38,6 +38,10 @@ class Outbox:
         self._folder = folder
         self._marks = os.path.join(folder, "sent")
 
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._names(".json"))
+
     def add(self, alert: Alert, target: str) -> None:
         """Keep an alert until it is sent; one that is here or was sent is left as it is."""
         os.makedirs(self._marks, exist_ok=True)

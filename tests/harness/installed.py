@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -15,8 +16,6 @@ from packaging.requirements import Requirement
 from tests.harness.job import Job, StepRun
 
 ROOT = Path(__file__).parents[2]
-KINDS = {"Install": "action", "Install more": "action-all"}
-"""Step of action.yml -> lock file."""
 
 
 def checkout(target: Path) -> Path:
@@ -41,29 +40,34 @@ class Installed:
     """Environments by the name of their lock file.
 
     Args:
-        folder: where they are made.
+        folder: where they are made, each when it is first wanted.
         action: checkout of the Action.
     """
 
     def __init__(self, folder: Path, action: Path) -> None:
         self.action = action
-        self._made = {kind: _environment(folder / kind, action, kind) for kind in KINDS.values()}
+        self._folder = folder
+        self._guard = threading.Lock()
 
     def __call__(self, job: Job, step: StepRun) -> bool:
         """Whether a step would only install what is there now."""
-        kind = KINDS.get(step.name)
-        if kind is None:
+        if step.name not in ("Install", "Install more"):
             return False
+        kind = step.environ["MORE"] if step.name == "Install more" else "action"
+        with self._guard:
+            made = self._folder / kind
+            if not made.exists():
+                _environment(made, self.action, kind)
         place = job.machine.temp / "ciml"
         (place / kind).mkdir(parents=True, exist_ok=True)
         venv = place / "venv"
         venv.unlink(missing_ok=True)
-        venv.symlink_to(self._made[kind])
+        venv.symlink_to(made)
         return True
 
 
-def _environment(folder: Path, action: Path, kind: str) -> Path:
-    """An environment with links to the packages that a lock file names, and with ciml from its checkout.
+def _environment(folder: Path, action: Path, kind: str) -> None:
+    """Make an environment with links to the packages that a lock file names, and with ciml from its checkout.
 
     Raises:
         AssertionError: the tests have one of them in another version, or not at all.
@@ -83,4 +87,3 @@ def _environment(folder: Path, action: Path, kind: str) -> Path:
         for name in {file.parts[0] for file in found.files or () if file.parts[0] != ".."}:
             if not (packages / name).exists():
                 (packages / name).symlink_to(root / name)
-    return folder

@@ -34,7 +34,7 @@ class StepRun:
     commands: list[Command] = field(default_factory=list)
     log: str = ""
     environ: dict[str, str] = field(default_factory=dict)
-    """Of its process, where it had one."""
+    """Of its process; of a step without one, its `env` and that of all around it."""
     output: bytes = b""
     """Of its process, before anything was masked."""
     seconds: float = 0.0

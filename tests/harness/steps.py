@@ -61,6 +61,7 @@ def _carry_out(spec: JSON, scope: Scope, made: StepRun, env: dict[str, str], dea
     seconds = min(float(limit) * 60, _LONGEST)
     if not made.name:
         made.name = spec.get("uses") or text(scope.resolve(spec.get("run", ""), env)).strip().split("\n")[0]
+    made.environ = env
     before = scope.job.run.hub.before_step
     if before is not None and before(scope.job, made):
         return

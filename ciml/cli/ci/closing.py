@@ -97,9 +97,11 @@ class Closing:
 
     def _register(self, made: Performance, run: RunTrace) -> None:
         call = self._call
-        if not call.rights.registers:
-            self._look_up(made)
+        open_ = [item for item in made.judged if item.model.name not in self._choice.settled]
+        if not (open_ and call.rights.registers):
+            self._look_up(made.judged)
             return
+        self._look_up([item for item in made.judged if item.model.name in self._choice.settled])
         if call.registries.uri is None:
             call.notices.append(f"Nothing is registered: no registry is named. {NO_REGISTRY}")
             return
@@ -108,14 +110,14 @@ class Closing:
         )
         if refusal := registering.may_register():
             raise refusal
-        for item in made.judged:
+        for item in open_:
             outcome = registering.known(item.model) or registering.register(item, run, override=None)
             self.became[item.model.name] = _became(outcome)
 
-    def _look_up(self, made: Performance) -> None:
+    def _look_up(self, judged: Sequence[Judged]) -> None:
         """The versions that the models' recipes have already, where the ledgers can be read."""
         try:
-            versions = self._running.registries.versions(made.judged)
+            versions = self._running.registries.versions(judged)
         except CimlError as error:
             self._call.notices.append(f"Whether it is registered cannot be told: {error.message}")
             return

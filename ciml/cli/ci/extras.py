@@ -20,15 +20,14 @@ def require_extras(call: Call, choice: Choice) -> None:
     Raises:
         MissingExtraError: names the extra.
     """
-    models = call.project.pipeline.models
-    if all(name in choice.settled for name in models):
-        return
+    judges = any(name not in choice.settled for name in call.project.pipeline.models)
     environ = call.invocation.environ
-    registers = call.rights.registers and call.registries.uri is not None
+    registers = judges and call.rights.registers and call.registries.uri is not None
+    tells = (judges or bool(choice.jobs)) and bool(environ.get(VARIABLE, "").strip())
     wanted = {
         "mlflow": ("mlflow", registers),
         "provenance": ("securesystemslib", registers and bool(environ.get(KEY_VARIABLE))),
-        "alerts": ("apprise", bool(environ.get(VARIABLE, "").strip())),
+        "alerts": ("apprise", tells),
     }
     for extra, (module, needed) in wanted.items():
         if needed and find_spec(module) is None:

@@ -22,7 +22,7 @@ from ciml.cli.signals import interruptible
 from ciml.core.errors import ExitCode, TrustError, UsageError
 from ciml.core.event import stage_refusal
 from ciml.core.findings import suggestion
-from ciml.core.handover import StageOutcome
+from ciml.core.handover import HandedPlan, StageOutcome
 from ciml.core.ids import StageName
 from ciml.core.results import Failed
 
@@ -32,8 +32,7 @@ def stage(call: Call) -> ExitCode:
     if refusal := stage_refusal(call.event):
         raise refusal
     graph = call.prepared.graph
-    named = tuple(StageName(word) for word in call.asked.words)
-    names = named or tuple(name for batch in choose(call).jobs.values() for name in batch)
+    names = tuple(StageName(word) for word in call.asked.words) or _planned(call)
     if not names:
         call.console.line("Nothing to run.")
         return ExitCode.OK
@@ -48,6 +47,14 @@ def stage(call: Call) -> ExitCode:
     outcomes: dict[str, StageOutcome] = {name: _outcome(name, made) for name in names}
     hand_on(call, "results", outcomes)
     return of_failures([item.result for item in outcomes.values() if isinstance(item.result, Failed)])
+
+
+def _planned(call: Call) -> tuple[StageName, ...]:
+    """All stages that must run: as the job that planned says, which may know a better base than this one can find."""
+    plan = call.taken.read("", "plan", HandedPlan)
+    if plan is None:
+        return tuple(name for batch in choose(call).jobs.values() for name in batch)
+    return tuple(StageName(name) for batches in plan.jobs.values() for batch in batches for name in batch.split())
 
 
 def _outcome(name: StageName, made: Performance) -> StageOutcome:
