@@ -18,12 +18,15 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_TRACKING_AUTH": "ciml-bounds",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_CONFIGURE_LOGGING": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-_OUTSIDE = frozenset(["mlflow", "requests", "urllib3", "sqlalchemy", "sqlite3", "alembic", "botocore", "boto3"])
+_OUTSIDE = frozenset(
+    ["mlflow", "requests", "urllib3", "google", "sqlalchemy", "sqlite3", "alembic", "botocore", "boto3"]
+)
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
@@ -57,10 +60,13 @@ class Connection:
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
         try:
             from mlflow.tracking.client import MlflowClient
+
+            from ciml.adapters.mlflow import bounds
         except ModuleNotFoundError as error:
             raise MissingExtraError(
                 f"the registry needs MLflow, which is not installed ({error.name} is missing)", extra="mlflow"
             ) from error
+        bounds.register()
         with self.asking("open"):
             return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, TypeVar
 
 from ciml.adapters.mlflow import artifacts
+from ciml.adapters.mlflow.answers import NONCE, RECIPE, STATE, row_of
 from ciml.adapters.mlflow.client import Connection, code_of
 from ciml.adapters.mlflow.embedded import make_database
 from ciml.core.errors import IntegrityError, RepositoryError, ServiceError
@@ -25,11 +26,10 @@ from ciml.core.url import bare
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion
 
 T = TypeVar("T")
 
-RECIPE, NONCE, STATE, KEY = "ciml.recipe", "ciml.nonce", "ciml.state", "ciml.run-key"
+KEY = "ciml.run-key"
 _FULL_DIGEST = "ciml.digest"
 
 _PARAMS_A_BATCH = 100
@@ -74,13 +74,14 @@ class MlflowRegistry:
         question = f"name='{model}' and tag.`{RECIPE}`='{recipe}'"
         with self._mlflow.asking(f"look for versions of {model}"):
             found = self._mlflow.client.search_model_versions(question)
-        return tuple(sorted((_row(version) for version in found), key=lambda row: row.version))
+        rows = (row_of(version, model, recipe, shown=self.identity) for version in found)
+        return tuple(sorted(rows, key=lambda row: row.version))
 
     def row(self, model: ModelName, version: int) -> Row | None:
         """A version, or None where there is none (any more)."""
         with self._mlflow.asking(f"read version {version} of {model}"):
             found = self._unless_absent(lambda: self._mlflow.client.get_model_version(model, str(version)))
-        return _row(found) if found else None
+        return row_of(found, model, shown=self.identity) if found else None
 
     def create(self, new: NewVersion, store: artifacts.Bytes) -> Row | None:
         """The new, tentative row, or None when it is not known whether there is one.
@@ -104,9 +105,9 @@ class MlflowRegistry:
                     tags={**_fitting(new.tags), RECIPE: new.run.recipe, NONCE: new.nonce, STATE: "tentative"},
                     await_creation_for=0,
                 )
+                return row_of(made, model, shown=self.identity)
         except ServiceError:
             return None
-        return _row(made)
 
     def confirm(self, row: Row) -> None:
         """Show people that the row is a registered version. The record says so; this repeats it."""
@@ -313,17 +314,6 @@ class MlflowRegistry:
             if code_of(error) == "RESOURCE_DOES_NOT_EXIST":
                 return None
             raise
-
-
-def _row(version: ModelVersion) -> Row:
-    return Row(
-        model=ModelName(version.name),
-        version=int(version.version),
-        nonce=version.tags.get(NONCE, ""),
-        created=int(version.creation_timestamp),
-        run=version.run_id or "",
-        tentative=version.tags.get(STATE) != "registered",
-    )
 
 
 def _source(data: Dataset) -> str:
