@@ -313,6 +313,13 @@ stages:
     assert (b.runs_on, b.timeout_s, b.retry.attempts) == (("x",), 300, 2)
 
 
+@pytest.mark.parametrize("name", ["a'b", "a\nb", 'a"b', "a/b", "a b", "é", "-a", "a" * 129, ""])
+def test_c139_names_of_models_are_plain(name: str) -> None:
+    """MLflow takes quotes and line ends in a name, and asks for them in a filter: ciml takes neither."""
+    text = f"version: 1\nstages: {{a: {{run: x, outputs: [m]}}}}\nmodels: {{{json.dumps(name)}: {{path: m}}}}\n"
+    assert any(line.startswith("ciml.yaml:3:") and "models" in line for line in problems(text)), problems(text)
+
+
 def test_models_are_checked_against_the_stages() -> None:
     """A path nobody makes, a rescore that is not downstream, and unknown stages are errors with suggestions."""
     text = """\

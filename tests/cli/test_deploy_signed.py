@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from mlflow.tracking.client import MlflowClient
 from ciml.adapters.signing import seal
 from ciml.cli.main import main
 from ciml.core.entries import Deployment
-from tests.cli.calls import Answer, Calls
+from tests.cli.calls import ROOT, Answer, Calls
 from tests.cli.ledgers import state
 from tests.cli.test_deploy import FILES, MODES, cleared, identify, log
 from tests.repobuilder import RepoBuilder
@@ -111,6 +113,34 @@ def test_signed_tag_and_signed_provenance(signed: Signed) -> None:
     assert signed.deploy("--ref", "v1").code == 0
     [entry] = ledger(signed)
     assert (entry.ref, entry.overridden, entry.version) == ("v1", "", 1)
+
+
+# What a process without a network finds: no name, no address but its own machine's files.
+_NO_NETWORK = """\
+import sys
+
+def _refuse(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
+        raise OSError(101, "Network is unreachable")
+
+sys.addaudithook(_refuse)
+"""
+
+
+def test_c150_signatures_are_verified_without_a_network(signed: Signed) -> None:
+    """The keys are in the repository, so nothing is asked of anybody: deployed, and a stranger's tag is refused."""
+    (signed.folder / "offline").mkdir()
+    (signed.folder / "offline/sitecustomize.py").write_text(_NO_NETWORK)
+    signed_tag(signed.repo, "v1.3", "HEAD", signed.key("other"))
+    environ = {**os.environ, "PYTHONPATH": f"{signed.folder}/offline:{ROOT}"}
+    codes = [
+        subprocess.run(
+            [sys.executable, "-m", "ciml", "deploy", "--ref", ref], cwd=signed.repo.path, env=environ, check=False
+        ).returncode
+        for ref in ("v1.3", "v1")
+    ]
+    assert codes == [6, 0]
+    assert [entry.ref for entry in ledger(signed)] == ["v1"]
 
 
 def ledger(signed: Signed) -> list[Deployment]:

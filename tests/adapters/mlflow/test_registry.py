@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from ciml.adapters.mlflow.registry import MlflowRegistry
 from ciml.adapters.stores.local import LocalStore
@@ -133,6 +134,23 @@ def test_the_run_shows_what_the_contract_names(
     assert version.tags["ciml.state"] == "tentative"
     registry.confirm(row)
     assert not registry.rows(model, digest_of(b"recipe"))[0].tentative
+
+
+def test_c139_what_mlflow_would_refuse_or_cut_is_shortened_and_says_so(
+    registry: MlflowRegistry, model: ModelName, store: LocalStore, tmp_path: Path
+) -> None:
+    """A tag of 200,000 characters and a param of as many: registered, and the tag names the file that has it whole."""
+    from mlflow.tracking.client import MlflowClient
+
+    new = wanted(model, made(store, tmp_path / "made"))
+    long = "ä" * 200_000
+    run = structs.replace(new.run, tags={**new.run.tags, "ciml.long": long}, params={"a.long": long})
+    row = create(registry, structs.replace(new, run=run, tags={"ciml.also": long}), store)
+    client: MlflowClient = registry._mlflow.client
+    tags = [client.get_run(row.run).data.tags["ciml.long"]]
+    tags.append(client.get_model_version(model, str(row.version)).tags["ciml.also"])
+    assert all("200000 characters: ciml/lineage.json" in tag for tag in tags), tags
+    assert long.startswith(client.get_run(row.run).data.params["a.long"])
 
 
 def test_rows_are_found_by_recipe_lowest_first(
