@@ -6,8 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.repobuilder import RepoBuilder
+
+# How fast a machine is must not decide whether a test passes.
+settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.load_profile("any-machine")
 
 
 @pytest.fixture(autouse=True)

@@ -273,15 +273,16 @@ def test_an_outbox_that_cannot_be_written_is_a_value(tmp_path: Path, hook: Hook)
 
 
 def test_without_the_extra_the_warning_names_the_command(tmp_path: Path) -> None:
-    """Addresses are set and Apprise is missing: said once, and nothing else happens."""
+    """Addresses are set and Apprise is missing: said when there is something to send, and nothing else happens."""
     code = (
         "import sys; sys.modules['apprise'] = None\n"
-        "from ciml.adapters.alerts import Alerts\n"
-        f"print(Alerts({str(tmp_path)!r}, 'json://localhost').send([])[0].reason)"
+        "from ciml.adapters.alerts import Alerts; from tests.adapters.test_alerts import alert\n"
+        f"alerts = Alerts({str(tmp_path)!r}, 'json://localhost')\n"
+        "print(alerts.send([]), alerts.send([alert('a1')])[0].reason)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout == 'sending needs `pip install "ciml[alerts]"`\n'
+    assert done.stdout == '() sending needs `pip install "ciml[alerts]"`\n'
 
 
 def test_two_processes_send_an_alert_once(tmp_path: Path, hook: Hook) -> None:

@@ -77,7 +77,7 @@ def test_a_small_directory_is_one_object() -> None:
     assert list(listing.objects([])) == [b"ciml/listing/1 0 0 0\0"]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32))
 def test_one_new_file_changes_one_leaf_and_what_is_above(seed: int) -> None:
     """Of a handful of objects a new file makes at most three new ones, wherever it comes to lie."""

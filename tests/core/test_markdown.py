@@ -140,7 +140,7 @@ _PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=int(os.environ.get("CIML_TEST_ROUNDS", "150")), deadline=None)
+@settings(max_examples=int(os.environ.get("CIML_TEST_ROUNDS", "150")))
 @given(
     st.one_of(st.text(), st.lists(_PIECES).map("".join), st.lists(st.one_of(_PIECES, st.text(max_size=3))).map("".join))
 )
@@ -151,7 +151,7 @@ def test_whatever_a_text_says_it_stays_text(text: str) -> None:
         is_harmless(told, made)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.text(max_size=30), st.sampled_from(["é", "😀", "|", "x", "\u202e"]), st.integers(0, 400))),
     st.integers(4_000, 65_536),

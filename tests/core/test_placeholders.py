@@ -235,7 +235,7 @@ def test_in_an_expression_a_value_is_a_literal() -> None:
         in_expression("auc >= ${{ params.x }}", values([1]))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     pieces=st.lists(
         st.sampled_from(

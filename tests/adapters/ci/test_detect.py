@@ -181,7 +181,7 @@ REVISIONS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(name=st.sampled_from(sorted(EVENTS)), base=st.none() | REVISIONS, head=st.none() | REVISIONS)
 def test_any_words_are_an_event_or_an_error_of_ours(
     pushed: RepoBuilder, name: str, base: str | None, head: str | None

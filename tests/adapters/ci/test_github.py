@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ciml.adapters.ci.github import LARGEST, event_from, payload_at
@@ -503,7 +503,6 @@ def forged(payload: Payload, path: tuple[str | int, ...], value: object) -> Payl
 READ = ("repository", "pull_request", "merge_group", "release", "workflow_run")
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data())
 def test_no_forgery_grants_anything_unless_the_default_branch_or_a_tag_is_meant(data: st.DataObject) -> None:
     """Whatever stands in payload and environment: an error of ours, or an event whose rights are its ref's."""

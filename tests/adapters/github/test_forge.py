@@ -231,7 +231,7 @@ _JSON = st.recursive(
 def test_whatever_answers_in_github_s_place_raises_nothing(server: GitHubServer) -> None:
     """Any JSON with any status to every request: notices at most, within a few requests."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.lists(_JSON, min_size=1, max_size=3), st.sampled_from([200, 201, 204, 301, 307, 400, 403, 404, 422, 503]))
     def check(answers: list[object], status: int) -> None:
         server.log.clear()
