@@ -56,6 +56,13 @@ class Service:
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
+    def empty(self, bucket: str, prefix: str = "") -> None:
+        """Delete the keys of a bucket."""
+        names = self.names(bucket, prefix)
+        for start in range(0, len(names), 1000):
+            objects = [{"Key": name} for name in names[start : start + 1000]]
+            self.client().delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+
 
 @contextmanager
 def moto(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Service]:

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.benchmarks.measure import Command, Measurement
+from tests.benchmarks.measure import Command, Measure, Measurement
 from tests.benchmarks.table import Row
 from tests.repobuilder import RepoBuilder
 
@@ -20,8 +20,6 @@ stages:
   train: {run: cat src.txt > model.txt, inputs: [src.txt], outputs: [model.txt]}
   words: {run: wc src.txt > words.txt, inputs: [src.txt], outputs: [words.txt]}
 """
-
-Measure = Callable[[list[Command]], list[Measurement]]
 
 
 def action(scratch: Path, measure: Measure) -> Iterator[Row]:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmarks import dags, peers
+from tests.benchmarks import dags, data, peers
 from tests.benchmarks.action import action
 from tests.benchmarks.dags import Dag
 from tests.benchmarks.measure import Command, Measurement, in_turn
 from tests.benchmarks.peers import Ciml, Doit, Dvc, Make, Snakemake, Tool
+from tests.benchmarks.sharing import shared
 from tests.benchmarks.table import Row, bounded, compared, memory
 from tests.benchmarks.transfers import transfers
 
@@ -157,9 +158,21 @@ def plan_of_a_large_tree(scratch: Path, size: Size) -> Iterator[Row]:
         yield memory("P11", work, plan, limit_mb=MEMORY_LIMIT_MB)
 
 
+def taken_in(scratch: Path, size: Size) -> Iterator[Row]:
+    """P7: data taken in, durably, and one file more in a listing of a million."""
+    yield from data.added(scratch, size.measure)
+    yield from data.one_new_file(scratch, size.measure)
+
+
+def looked_at(scratch: Path, size: Size) -> Iterator[Row]:
+    """P8: status of data that has not changed."""
+    yield from data.looked_at(scratch, size.measure)
+
+
 def bucket(scratch: Path, size: Size) -> Iterator[Row]:
-    """P10: push and pull of 1,000 x 100 KB and 4 x 256 MB, beside boto3's transfer manager."""
+    """P10: push and pull of 1,000 x 100 KB and 4 x 256 MB, beside boto3's transfer manager and DVC."""
     yield from transfers(scratch, size.measure)
+    yield from shared(scratch, size.measure)
 
 
 def on_github(scratch: Path, size: Size) -> Iterator[Row]:
@@ -174,6 +187,8 @@ CASES: dict[str, Case] = {
     "P3": all_to_do,
     "P4": restore,
     "P5": plan_of_a_large_tree,
+    "P7": taken_in,
+    "P8": looked_at,
     "P10": bucket,
     "action": on_github,
 }

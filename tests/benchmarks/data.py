@@ -1,19 +1,16 @@
-"""`python -m tests.benchmarks.data`: data taken in and looked at, beside DVC and the limits of the machine."""
+"""Data taken in and looked at, beside DVC and the limits of the machine."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.benchmarks import peers, table
-from tests.benchmarks.cases import Size
+from tests.benchmarks import peers
 from tests.benchmarks.listings import CHANGED, ENTRIES
-from tests.benchmarks.measure import Command
+from tests.benchmarks.measure import Command, Measure
 from tests.benchmarks.table import Row, bounded, compared, memory
 
 MEMORY_LIMIT_MB = 200.0
@@ -24,11 +21,11 @@ _HASH = "find data -type f -print0 | xargs -0 -n 256 -P 2 sha256sum > /dev/null"
 _WALK = "import os\nfor at, _, names in os.walk('data'):\n  for name in names: os.lstat(f'{at}/{name}')"
 
 
-def added(scratch: Path, size: Size) -> Iterator[Row]:
+def added(scratch: Path, measure: Measure) -> Iterator[Row]:
     """P7: data is taken in, durably."""
     for name, (files, length) in SHAPES.items():
-        ours, theirs = _projects(scratch / name.replace(" ", ""), files, length)
-        add, dvc, limit = size.measure(
+        ours, theirs = projects(scratch / name.replace(" ", ""), files, length)
+        add, dvc, limit = measure(
             [
                 _command("ciml data add", ("ciml", "data", "add", "data"), ours, _forget(ours)),
                 _command("dvc add", ("dvc", "add", "-q", "data"), theirs, _forget(theirs)),
@@ -40,13 +37,13 @@ def added(scratch: Path, size: Size) -> Iterator[Row]:
         yield memory("P11", f"add {name}", add, limit_mb=MEMORY_LIMIT_MB)
 
 
-def looked_at(scratch: Path, size: Size) -> Iterator[Row]:
+def looked_at(scratch: Path, measure: Measure) -> Iterator[Row]:
     """P8: nothing has changed since the last time."""
     for name, (files, length) in SHAPES.items():
-        ours, theirs = _projects(scratch / name.replace(" ", ""), files, length)
+        ours, theirs = projects(scratch / name.replace(" ", ""), files, length)
         peers.call(("ciml", "data", "add", "data"), ours)
         peers.call(("dvc", "add", "-q", "data"), theirs)
-        status, dvc, walk, start = size.measure(
+        status, dvc, walk, start = measure(
             [
                 _command("ciml data status", ("ciml", "data", "status"), ours),
                 _command("dvc data status", ("dvc", "data", "status", "-q"), theirs),
@@ -62,40 +59,20 @@ def looked_at(scratch: Path, size: Size) -> Iterator[Row]:
         yield memory("P11", f"status of {name}", status, limit_mb=MEMORY_LIMIT_MB)
 
 
-def one_new_file(scratch: Path, size: Size) -> Iterator[Row]:
+def one_new_file(scratch: Path, measure: Measure) -> Iterator[Row]:
     """P7: one file more in a listing of a million."""
     commands = [
         _command(what, (sys.executable, "-m", "tests.benchmarks.listings", what, str(scratch / "store")), Path.cwd())
         for what in (ENTRIES, CHANGED)
     ]
-    whole, changed = size.measure(commands)
+    whole, changed = measure(commands)
     yield compared("P7", "listing of 1,000,000: one file more, against all anew", changed, whole, None)
     told = (Path.cwd().parent / f"{Path.cwd().name}.bench-output").read_text()
     yield Row("P7", "listing of 1,000,000: one file more", told.strip(), "", None, None)
     yield memory("P11", "listing of 1,000,000", changed, limit_mb=MEMORY_LIMIT_MB)
 
 
-CASES = {"P7": added, "P8": looked_at, "listing": one_new_file}
-
-
-def main() -> int:
-    """Exit code 0 when all was measured, whether or not a goal was reached."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.data", description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="runs a command, of which the median counts (default 3)")
-    parser.add_argument("--case", action="append", choices=list(CASES), help="only this case; may be repeated")
-    arguments = parser.parse_args()
-    rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="ciml-bench-") as scratch:
-        for name in arguments.case or CASES:
-            (Path(scratch) / name).mkdir()
-            rows.extend(CASES[name](Path(scratch) / name, Size(full=True, runs=arguments.runs)))
-    print(table.text(rows))
-    print()
-    print(table.summary(rows))
-    return 1 if any(row.problem for row in rows) else 0
-
-
-def _projects(here: Path, files: int, length: int) -> tuple[Path, Path]:
+def projects(here: Path, files: int, length: int) -> tuple[Path, Path]:
     """Two repositories with the same data: ours and DVC's."""
     ours, theirs = here / "ciml", here / "dvc"
     for number in range(files):
@@ -130,7 +107,3 @@ def _forget(project: Path) -> Callable[[], None]:
 
 def _command(label: str, argv: tuple[str, ...], here: Path, prepare: Callable[[], None] = lambda: None) -> Command:
     return Command(label, argv, here, peers.environment(), prepare=prepare)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -53,6 +53,10 @@ class Measurement(NamedTuple):
         return max(sample.peak_mb for sample in self.samples)
 
 
+Measure = Callable[[list[Command]], list[Measurement]]
+"""Runs all of the commands, in turn."""
+
+
 def in_turn(commands: Sequence[Command], *, runs: int, slow_runs: int, slow_s: float = 5.0) -> list[Measurement]:
     """Each command measured `runs` times, A B C A B C …, so that a slow minute of the machine hits all alike.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ciml.adapters.stores.local import LocalStore
 from ciml.core.ids import Digest, RepoPath
 from tests.benchmarks import peers
-from tests.benchmarks.measure import Command, Measurement
+from tests.benchmarks.measure import Command, Measure
 from tests.benchmarks.table import Row, compared, memory
 from tests.s3server import Service, moto
 
@@ -20,8 +20,6 @@ MB = 1 << 20
 
 _ROOT = Path(__file__).parent.parent.parent
 
-Measure = Callable[[list[Command]], list[Measurement]]
-
 
 def transfers(scratch: Path, measure: Measure) -> Iterator[Row]:
     """P10: push and pull of 1,000 x 100 KB and 4 x 256 MB, against boto3's transfer manager on the same server."""
@@ -29,6 +27,7 @@ def transfers(scratch: Path, measure: Measure) -> Iterator[Row]:
         folder = scratch / f"{count}"
         digests = _made(folder, count, size)
         with moto(scratch) as service:
+            service.client().create_bucket(Bucket="bench")
             yield from _pushed(folder, service, digests, label, measure)
             yield from _pulled(folder, service, digests, label, measure)
 
@@ -56,7 +55,7 @@ def _one(local: LocalStore, path: Path, number: int, size: int) -> Digest:
 def _pushed(folder: Path, service: Service, digests: list[Digest], label: str, measure: Measure) -> Iterator[Row]:
     def prepare() -> None:
         shutil.rmtree(folder / "memory", ignore_errors=True)
-        _empty(service)
+        service.empty("bench")
 
     commands = [_command(tool, "push", folder, service, prepare) for tool in ("ciml", "boto3")]
     commands = [command._replace(check=lambda: _arrived(service, digests)) for command in commands]
@@ -85,16 +84,6 @@ def _command(tool: str, direction: str, folder: Path, service: Service, prepare:
     environment["AWS_DEFAULT_REGION"] = service.environ["AWS_REGION"]
     argv = (sys.executable, "-m", "tests.benchmarks.transfer", tool, direction, "bench", str(folder))
     return Command(f"{tool} {direction}", argv, folder, environment, prepare)
-
-
-def _empty(service: Service) -> None:
-    client = service.client()
-    if "bench" not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
-        client.create_bucket(Bucket="bench")
-    names = service.names("bench")
-    for start in range(0, len(names), 1000):
-        objects = [{"Key": name} for name in names[start : start + 1000]]
-        client.delete_objects(Bucket="bench", Delete={"Objects": objects, "Quiet": True})
 
 
 def _arrived(service: Service, digests: list[Digest]) -> bool:
