@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ciml.app.plan import prepare
 from ciml.cli.console import Console
@@ -11,6 +13,9 @@ from ciml.cli.wiring import Place, open_place, project_at
 from ciml.core.changes import CONFIGURATION
 from ciml.core.errors import ConfigurationError, ExitCode, RepositoryError, UsageError
 from ciml.core.ids import RepoPath
+
+if TYPE_CHECKING:
+    from ciml.core.dvc.document import Converted
 
 
 def convert(invocation: Invocation, given: str) -> ExitCode:
@@ -37,7 +42,11 @@ def convert(invocation: Invocation, given: str) -> ExitCode:
         made = convert_text(text, file=file, files=files, read=tree.read)
         with open(f"{root}/{CONFIGURATION}", "x", encoding="utf-8") as target:
             target.write(made.text)
-    problems = _problems(invocation)
+    _tell(console, file, made, _problems(invocation))
+    return ExitCode.OK
+
+
+def _tell(console: Console, file: RepoPath, made: Converted, problems: Sequence[str]) -> None:
     console.document(
         {
             "from": file,
@@ -51,22 +60,18 @@ def convert(invocation: Invocation, given: str) -> ExitCode:
         }
     )
     console.line(f"wrote     {CONFIGURATION} ({made.stages} stages)")
-    if made.notes:
+    _paragraph(console, "Not carried over, or not as it was:", made.notes)
+    _paragraph(console, "To be put right before it runs:", problems)
+    next_ = ("ciml validate", "git add ciml.yaml && git commit -m 'Run by ciml'", "ciml run")
+    _paragraph(console, "Next:", next_)
+
+
+def _paragraph(console: Console, title: str, lines: Sequence[object]) -> None:
+    if lines:
         console.line()
-        console.line("Not carried over, or not as it was:")
-        for note in made.notes:
-            console.line(f"  {note}")
-    if problems:
-        console.line()
-        console.line("To be put right before it runs:")
-        for problem in problems:
-            console.line(f"  {problem}")
-    console.line()
-    console.line("Next:")
-    console.line("  ciml validate")
-    console.line("  git add ciml.yaml && git commit -m 'Run by ciml'")
-    console.line("  ciml run")
-    return ExitCode.OK
+        console.line(title)
+        for line in lines:
+            console.line(f"  {line}")
 
 
 def _file(place: Place, invocation: Invocation, given: str) -> tuple[str, RepoPath]:

@@ -97,44 +97,63 @@ def in_force(
         profile_name: for its problems.
         found: where they are noted.
     """
-    trees = dict(files)
-    file_of = _leaf_files(trees, declared, found)
-    chosen: dict[str, Scalar] = {name: item.default for name, item in declared.items() if item.default is not None}
-    moved: set[str] = set()
-
-    def give(name: str, value: object, at: KeyPath, source: str) -> None:
-        try:
-            if item := declared.get(name):
-                chosen[name] = item.checked(parsed(str(value), item.type) if source == "-P" else value)
-            elif file := file_of.get(name):
-                present = leaves(trees[file])[name]
-                trees[file] = with_leaf(trees[file], name, _leaf_value(value, present, source))
-                moved.add(name)
-            else:
-                found.add(at, f"unknown parameter '{name}'", suggestion(name, [*declared, *file_of]))
-        except BadValueError as error:
-            prefix = f"-P {name}: " if source == "-P" else ""
-            found.add(at, f"{prefix}{error}", declared[name].help or None if name in declared else None)
-
+    choice = _Choice(declared, files, found)
     for name, value in profile.items():
         if name not in overrides:
-            give(name, value, ("profiles", profile_name or "", "params", name), "profile")
+            choice.give(name, value, ("profiles", profile_name or "", "params", name), "profile")
     for name, text in overrides.items():
-        give(name, text, ("params", name) if name in declared else (), "-P")
+        choice.give(name, text, ("params", name) if name in declared else (), "-P")
     for name, item in declared.items():
-        if item.default is None and name not in chosen and name not in overrides:
+        if item.default is None and name not in choice.chosen and name not in overrides:
             found.add(("params", name), "has no default and was not given", f"add a default, or -P {name}=VALUE")
-    values: dict[str, ParamValue] = dict(chosen)
-    for tree in trees.values():
-        values |= leaves(tree)
-    return Params(
-        declared=chosen,
-        files=trees,
-        values=values,
-        file_of=file_of,
-        subtrees=_subtrees(values),
-        moved=frozenset(moved),
-    )
+    return choice.params()
+
+
+class _Choice:
+    """Values on their way into force: the defaults, and what is given over them."""
+
+    def __init__(
+        self, declared: Mapping[str, Declaration], files: Mapping[RepoPath, dict[str, ParamValue]], found: Findings
+    ) -> None:
+        self._declared = declared
+        self._found = found
+        self._trees = dict(files)
+        self._file_of = _leaf_files(self._trees, declared, found)
+        self._moved: set[str] = set()
+        self.chosen: dict[str, Scalar] = {
+            name: item.default for name, item in declared.items() if item.default is not None
+        }
+
+    def give(self, name: str, value: object, at: KeyPath, source: str) -> None:
+        """Let a parameter have a value; what is wrong with it is noted."""
+        item = self._declared.get(name)
+        try:
+            if item:
+                self.chosen[name] = item.checked(parsed(str(value), item.type) if source == "-P" else value)
+            elif file := self._file_of.get(name):
+                present = leaves(self._trees[file])[name]
+                self._trees[file] = with_leaf(self._trees[file], name, _leaf_value(value, present, source))
+                self._moved.add(name)
+            else:
+                hint = suggestion(name, [*self._declared, *self._file_of])
+                self._found.add(at, f"unknown parameter '{name}'", hint)
+        except BadValueError as error:
+            prefix = f"-P {name}: " if source == "-P" else ""
+            self._found.add(at, f"{prefix}{error}", item.help or None if item else None)
+
+    def params(self) -> Params:
+        """What is in force."""
+        values: dict[str, ParamValue] = dict(self.chosen)
+        for tree in self._trees.values():
+            values |= leaves(tree)
+        return Params(
+            declared=self.chosen,
+            files=self._trees,
+            values=values,
+            file_of=self._file_of,
+            subtrees=_subtrees(values),
+            moved=frozenset(self._moved),
+        )
 
 
 def _subtrees(paths: Iterable[str]) -> dict[str, list[str]]:
