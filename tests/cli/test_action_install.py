@@ -49,7 +49,7 @@ class Runner:
         # Of the machine's own programs only those that the scripts name, so that it has no other Python.
         programs = folder / "programs"
         programs.mkdir()
-        for name in ("bash", "env", "dirname", "rm", "sh"):
+        for name in ("bash", "env", "dirname", "mkdir", "rm", "sh"):
             (programs / name).symlink_to(shutil.which(name) or name)
         self.path = f"{folder / 'python/bin'}:{programs}"
         trusted = wheel(folder / "trusted", "trusted")
@@ -58,13 +58,16 @@ class Runner:
         self.wheels = self.temp / "ciml/action"
         self.wheels.mkdir(parents=True)
         shutil.copy(trusted, self.wheels)
+        self.workspace = folder / "workspace"
+        self.workspace.mkdir()
 
     def script(self, name: str, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         """How a script of the Action ends; no index is asked."""
         command = [str(self.checkout / ".github/action" / name), *words]
         known = {"PATH": self.path, "HOME": str(self.temp), "RUNNER_TEMP": str(self.temp)}
         offline = {"PIP_NO_INDEX": "1", "UV_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
-        return subprocess.run(command, env={**known, **offline, **env}, capture_output=True, text=True, check=False)
+        whole = {**known, **offline, **env}
+        return subprocess.run(command, env=whole, capture_output=True, text=True, check=False, cwd=self.workspace)
 
     def says(self) -> str:
         """What the package says in the environment that was made; "" where it is not there."""
@@ -92,6 +95,19 @@ def test_a_poisoned_cache_installs_nothing(tmp_path: Path) -> None:
     assert "thing" in done.stderr
     assert runner.says() == ""
     assert not (runner.wheels / WHEEL).exists()
+
+
+def test_nothing_of_the_repository_is_run(tmp_path: Path) -> None:
+    """A job that holds secrets installs ciml while it stands in a folder where a pull request has put modules."""
+    runner = Runner(tmp_path, pip=True)
+    ran = tmp_path / "ran"
+    for name in ("pip", "venv", "hashlib", "platform", "sysconfig", "sitecustomize", "usercustomize"):
+        (runner.workspace / f"{name}.py").write_text(f"open({str(ran)!r}, 'a').write({name!r})\n")
+    assert runner.script("keys", GITHUB_OUTPUT=str(tmp_path / "output")).returncode == 0
+    done = runner.script("install", "action")
+    assert done.returncode == 0, done.stderr
+    assert runner.says() == "trusted"
+    assert not ran.exists()
 
 
 def test_neither_pip_nor_uv(tmp_path: Path) -> None:
