@@ -12,7 +12,15 @@ from ciml.adapters.git.command import Git
 from ciml.adapters.git.objects import parse_commit
 from ciml.adapters.git.repository import Repository
 from ciml.app.ports import Tree
-from ciml.core.errors import ConfigurationError, ExitCode, IntegrityError, RepositoryError, ServiceError, TrustError
+from ciml.core.errors import (
+    CimlError,
+    ConfigurationError,
+    ExitCode,
+    IntegrityError,
+    RepositoryError,
+    ServiceError,
+    TrustError,
+)
 from ciml.core.ids import CommitSha, GitOid, RepoPath
 from ciml.core.tree import DIRECTORY, EXECUTABLE, LINK, SUBMODULE, TreeEntry
 from tests.repobuilder import RepoBuilder
@@ -69,6 +77,21 @@ def test_bare_shallow_and_linked_repositories_say_so(repo: RepoBuilder, opened: 
     linked = open_at(repo.path.parent / "linked", opened)
     assert linked.common_dir == str(repo.path / ".git")
     assert linked.git_dir == str(repo.path / ".git/worktrees/linked")
+
+
+@pytest.mark.parametrize("work_tree", [False, True], ids=["bare", "with a work tree"])
+def test_a_committed_folder_is_no_repository(repo: RepoBuilder, *, work_tree: bool) -> None:
+    """Git takes a folder with HEAD, objects and refs for a repository, and its config for its own: exit 6."""
+    posing = repo.path / "services" / "churn"
+    posing.mkdir(parents=True)
+    repo.git("clone", "-q", "--bare", str(repo.path), str(posing))
+    repo.git("-C", str(posing), "config", "remote.origin.uploadpack", "touch poison; git-upload-pack")
+    if work_tree:
+        repo.git("-C", str(posing), "config", "core.bare", "false")
+        repo.git("-C", str(posing), "config", "core.worktree", "..")
+    for folder in (posing, posing / "refs"):
+        with pytest.raises(TrustError, match="poses as a repository"):
+            Repository.open(str(folder), os.environ)
 
 
 def test_no_repository_is_exit_4(tmp_path: Path) -> None:

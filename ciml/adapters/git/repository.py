@@ -14,7 +14,7 @@ from ciml.adapters.git.objects import EMPTY_TREE, Objects, parse_commit
 from ciml.adapters.git.trees import CommitTree, decoded
 from ciml.adapters.git.worktree import WorkTree
 from ciml.core.changes import Base
-from ciml.core.errors import ConfigurationError, RepositoryError, ServiceError
+from ciml.core.errors import ConfigurationError, RepositoryError, ServiceError, TrustError
 from ciml.core.ids import CommitSha, GitOid, RepoPath
 from ciml.core.tree import PathChange
 from ciml.core.url import bare, without_secrets
@@ -72,6 +72,7 @@ class Repository:
 
         Raises:
             RepositoryError: there is none, it belongs to somebody else, or Git is missing or too old.
+            TrustError: what Git found is a folder of a work tree, which anybody could have committed.
         """
         here = os.path.realpath(path)
         git = Git(here, env)
@@ -84,6 +85,11 @@ class Repository:
         bare, in_work_tree, shallow, object_format, git_dir, common_dir, up = (*lines, "")[: len(_FACTS)]
         if in_work_tree != "true" and bare != "true":
             raise RepositoryError(f"{here} lies inside Git's own folder", hint="Go to the work tree.")
+        if _poses(here, git_dir):
+            raise TrustError(
+                f"{git_dir} is a folder of a work tree that poses as a repository: its settings could start programs",
+                hint="Start from the work tree's root, or remove that folder.",
+            )
         root = os.path.normpath(os.path.join(here, up)) if in_work_tree == "true" else None
         return cls(
             Git(root or git_dir, env),
@@ -307,3 +313,11 @@ class Repository:
         name, email = self.git.env.get("GIT_COMMITTER_NAME"), self.git.env.get("GIT_COMMITTER_EMAIL")
         name, email = name or told.get("user.name", ""), email or told.get("user.email", "")
         return f"{name} <{email}>".strip() if name or email else "unknown"
+
+
+def _poses(here: str, git_dir: str) -> bool:
+    """Whether Git took a folder for a repository because of what it holds, and that folder lies in a work tree."""
+    if here != git_dir and not here.startswith(f"{git_dir}/"):
+        return False
+    parts = git_dir.split("/")
+    return any(os.path.lexists("/".join([*parts[:length], ".git"])) for length in range(1, len(parts)))
