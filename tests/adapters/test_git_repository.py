@@ -13,7 +13,6 @@ from ciml.adapters.git.objects import parse_commit
 from ciml.adapters.git.repository import Repository
 from ciml.app.ports import Tree
 from ciml.core.errors import (
-    CimlError,
     ConfigurationError,
     ExitCode,
     IntegrityError,
