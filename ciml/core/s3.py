@@ -11,9 +11,12 @@ from ciml.core.value import Value
 
 SCHEME = "s3://"
 
-_BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?=[a-z0-9])){1,61}[a-z0-9]")
-_NUMERIC = re.compile(r"\d+\.\d+\.\d+\.\d+")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_DOTTED = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?=[a-z0-9])){1,61}[a-z0-9]")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+
+_FORM = "An address is s3://BUCKET/KEY, or s3://BUCKET/PREFIX/."
+_DOTLESS = f"{_FORM} Copy the objects into a bucket whose name has no dot (`aws s3 sync`), and name that one."
 
 
 class S3Address(Value, frozen=True, kw_only=True):
@@ -39,12 +42,9 @@ def s3_address(text: str) -> S3Address:
         ConfigurationError: it is none, or one that not every client would read alike. A query, which may be
             a presigned secret, is not repeated.
     """
-    fault = _fault(text)
-    if fault:
-        raise ConfigurationError(
-            f"{bare(text)!r} {fault}", hint="An address is s3://BUCKET/KEY, or s3://BUCKET/PREFIX/."
-        )
     bucket, _, key = text.removeprefix(SCHEME).partition("/")
+    if fault := _fault(text):
+        raise ConfigurationError(f"{bare(text)!r} {fault}", hint=_DOTLESS if "." in bucket else _FORM)
     return S3Address(bucket=bucket, key=key)
 
 
@@ -58,8 +58,11 @@ def _fault(text: str) -> str | None:
         return "has a query: an object's version is the manifest's `object-version`"
     if "@" in bucket or ":" in bucket:
         return "has a user or a port, where a bucket's name stands alone"
-    if not _BUCKET.fullmatch(bucket) or _NUMERIC.fullmatch(bucket):
-        return f"names {bucket!r}, which no bucket can be called"
+    if not _BUCKET.fullmatch(bucket):
+        # The certificate is for *.s3.REGION.amazonaws.com, and the star stands for one name without dots:
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+        why = "has dots in the bucket's name: TLS cannot prove whose it is" if _DOTTED.fullmatch(bucket) else None
+        return why or f"names {bucket!r}, which no bucket can be called"
     if _ENCODED.search(key):
         return "is percent-encoded: write the key as it is"
     parts = key.removesuffix("/").split("/") if key else []
