@@ -26,6 +26,7 @@ from ciml.core.url import bare
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
 
 T = TypeVar("T")
 
@@ -73,9 +74,16 @@ class MlflowRegistry:
         """All versions that were ever asked for on behalf of a recipe, lowest first."""
         question = f"name='{model}' and tag.`{RECIPE}`='{recipe}'"
         with self._mlflow.asking(f"look for versions of {model}"):
-            found = self._mlflow.client.search_model_versions(question)
-        rows = (row_of(version, model, recipe, shown=self.identity) for version in found)
+            found = map(self._with_tags, self._mlflow.client.search_model_versions(question))
+            standing = [version for version in found if version is not None]
+        rows = (row_of(version, model, recipe, shown=self.identity) for version in standing)
         return tuple(sorted(rows, key=lambda row: row.version))
+
+    def _with_tags(self, version: ModelVersion) -> ModelVersion | None:
+        """The version, or None where it is gone: tags are read after rows, so one removed in between has none."""
+        if version.tags:
+            return version
+        return self._unless_absent(lambda: self._mlflow.client.get_model_version(version.name, version.version))
 
     def row(self, model: ModelName, version: int) -> Row | None:
         """A version, or None where there is none (any more)."""
