@@ -72,7 +72,8 @@ class Aws:
         if told is None:
             return endpoint
         told["looks"] -= 1
-        status = "Updating" if told["looks"] >= 0 else "InService"
+        under_way = "RollingBack" if "FailureReason" in told else "Updating"
+        status = under_way if told["looks"] >= 0 else "InService"
         kept = {name: value for name, value in told.items() if name != "looks" and value is not None}
         return {**endpoint, **kept, "EndpointStatus": told.get("EndpointStatus", status)}
 

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 POLL_S = 15.0
 
+_UNDER_WAY = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+"""States of an endpoint that pass by themselves; until then it takes no update."""
+
 _S3 = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)")
 _ACTIONS = (
     "sagemaker:Describe*, sagemaker:CreateModel, sagemaker:CreateEndpointConfig, sagemaker:UpdateEndpoint, "
@@ -193,7 +196,7 @@ class SageMakerDeployer:
         end = self._clock() + timeout_s
         while True:
             found: dict[str, Any] = self._clients.sagemaker().describe_endpoint(EndpointName=endpoint)
-            if not found["EndpointStatus"].endswith("ing"):
+            if found["EndpointStatus"] not in _UNDER_WAY:
                 return found
             if self._clock() >= end:
                 raise DeploymentError(

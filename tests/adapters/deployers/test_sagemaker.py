@@ -160,6 +160,14 @@ def test_an_alarm_rolls_back(endpoint: Endpoint) -> None:
     assert endpoint.serving()[0] == f"{endpoint.name}-c"
 
 
+def test_a_roll_back_is_waited_for(endpoint: Endpoint) -> None:
+    """While SageMaker rolls back it takes no other update: how it ended is told once it has ended."""
+    endpoint.aws.alarm, endpoint.aws.updating = True, 3
+    with pytest.raises(DeploymentError, match=r"is InService with .*alarm m-5xx went off"):
+        endpoint.deploy(1)
+    assert endpoint.waits == [1, 1, 1]
+
+
 def test_putting_back(endpoint: Endpoint) -> None:
     """The configuration of before, also one that ciml never made."""
     deployer = endpoint.deployer()
