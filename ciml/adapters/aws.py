@@ -7,6 +7,7 @@ an address may carry a signature in its query.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -102,6 +103,9 @@ def _session(
     """Made once for the same credentials: reading AWS's own descriptions takes longer than many a request."""
     import boto3
 
+    # Where somebody logs everything, these would print every request with its signature and the role's token.
+    for noisy in ("botocore", "boto3", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     return boto3.session.Session(
         aws_access_key_id=key,
         aws_secret_access_key=secret,

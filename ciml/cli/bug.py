@@ -8,6 +8,7 @@ import tempfile
 import traceback
 
 from ciml.core.errors import ExitCode, ServiceError
+from ciml.core.url import without_secrets
 
 _MACHINE = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO),
@@ -25,13 +26,13 @@ def refusal(error: BaseException) -> ServiceError | None:
 
 
 def report(error: BaseException) -> int:
-    """Save the traceback, print one line, and return the exit code."""
-    text = "".join(traceback.format_exception(error))
+    """Save the traceback, print one line, and return the exit code; addresses in it are without their secrets."""
+    text = without_secrets("".join(traceback.format_exception(error)))
     try:
         with tempfile.NamedTemporaryFile("w", prefix="ciml-bug-", suffix=".txt", delete=False) as file:
             file.write(text)
         where = f"the traceback is in {file.name}"
     except OSError:
         where = "the traceback could not be saved"
-    sys.stderr.write(f"ciml has a bug: {type(error).__name__}: {str(error)[:200]} ({where})\n")
+    sys.stderr.write(f"ciml has a bug: {type(error).__name__}: {without_secrets(str(error))[:200]} ({where})\n")
     return ExitCode.BUG

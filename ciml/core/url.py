@@ -7,6 +7,8 @@ import re
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s\"'<>`]+)")
 _AUTHORITY = re.compile(r"[^/?#\\]*")
 _PORT = re.compile(r"(?:\[[^\]]*\]|[^:]*)(?::\d*)?")
+_SIGNED = re.compile(r"\?[^\s\"'<>`?]*(?:x-amz-|signature=)[^\s\"'<>`]*", re.IGNORECASE)
+"""The query of a presigned address whose host stands elsewhere, as HTTP libraries tell it."""
 _SCP = re.compile(r"(?P<user>[^\s/:@]+):[^\s/@]*@(?=[^\s/:@]+:)")
 
 
@@ -20,10 +22,10 @@ def bare(url: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """`text` with every URL in it made bare."""
-    if "@" not in text and "://" not in text:
+    """`text` with every URL in it made bare, and the queries of presigned ones wherever their host stands."""
+    if not any(mark in text for mark in ("@", "://", "?")):
         return text
-    return _SCP.sub(r"\g<user>@", _URL.sub(_bare, text))
+    return _SIGNED.sub("", _SCP.sub(r"\g<user>@", _URL.sub(_bare, text)))
 
 
 def _bare(match: re.Match[str]) -> str:

@@ -19,6 +19,9 @@ from ciml.core.url import bare, without_secrets
         ("https://host:8443/a@b", "https://host:8443/a@b"),
         ("https://[::1]:8/x", "https://[::1]:8/x"),
         ("/a/path?x", "/a/path?x"),
+        ("/bucket/key?a=1&X-Amz-Security-Token=1", "/bucket/key"),
+        ("with url: /b/k?AWSAccessKeyId=1&Signature=1&Expires=2 (Caused by x)", "with url: /b/k (Caused by x)"),
+        ("what? x-amz-signature", "what? x-amz-signature"),
     ],
 )
 def test_bare(url: str, expected: str) -> None:
