@@ -141,6 +141,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
         made.close()
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_c133_killed_at_every_step_the_same_command_again_converges(trials: Trials) -> None:
     """Kill −9 at every step → rerun converges, same version: one record, one row, one promotion, alias == ledger."""
@@ -166,6 +167,7 @@ def test_c133_killed_at_every_step_the_same_command_again_converges(trials: Tria
     assert died == dict.fromkeys(STEPS, HITS)
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_c134_killed_while_a_push_is_under_way(trials: Trials) -> None:
     """A push whose process died with it, or outlived it, leads to one version all the same."""
