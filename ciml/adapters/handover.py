@@ -9,7 +9,8 @@
 
 It travels as an artifact, and the job that wrote it may have run anybody's code. So only regular
 files with such names are read, JSON is read strictly and never beyond a bound, and an object is
-taken in under the digest that its bytes have.
+taken in under the digest that its bytes have. Where each artifact is in a folder of its own, a
+kind is read from those alone whose job has to hand it on: a stage says nothing of another one.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ciml.adapters import files
 from ciml.adapters.stores.local import LocalStore
 from ciml.core import listing
 from ciml.core.errors import ConfigurationError, IntegrityError, TrustError
+from ciml.core.handover import is_artifact
 from ciml.core.ids import Digest, RepoPath, is_digest
 from ciml.core.results import Output
 from ciml.core.value import Value
@@ -77,24 +79,36 @@ class Handover:
 
     # Reading.
 
-    def read(self, kind: str, name: str, type_: type[T]) -> T | None:
-        """The value of `<kind>/<name>.json`, None where there is none.
+    def read(self, name: str, type_: type[T], *, of: str) -> T | None:
+        """The value of `<name>.json`, None where there is none.
+
+        Args:
+            name: of the file.
+            type_: of the value.
+            of: the artifact that has it, where artifacts are kept apart.
 
         Raises:
             ConfigurationError: it is not what it should be.
             TrustError: it is no regular file.
         """
-        return self._decoded(os.path.join(self.folder, kind, f"{file_name(name)}.json"), type_)
+        artifacts = self._artifacts()
+        folder = artifacts.get(of) or artifacts.get("")
+        return self._decoded(os.path.join(folder, f"{name}.json"), type_) if folder else None
 
-    def all(self, kind: str, type_: type[T]) -> Iterator[T]:
-        """Every value of a kind, by name."""
-        folder = os.path.join(self.folder, kind)
-        for name in sorted(_listed(folder)):
-            if not _NAME.fullmatch(name):
-                raise TrustError(f"{folder} holds {name!r}, which no job hands on")
-            value = self._decoded(f"{folder}/{name}", type_)
-            if value is not None:
-                yield value
+    def all(self, kind: str, type_: type[T], *, of: str) -> Iterator[T]:
+        """Every value of a kind, by name; `of` as above."""
+        return (value for artifact, value in self.each(kind, type_) if artifact in ("", of))
+
+    def each(self, kind: str, type_: type[T]) -> Iterator[tuple[str, T]]:
+        """Every value of a kind with the artifact that it came in, "" where they are not kept apart."""
+        for artifact, parent in self._artifacts().items():
+            folder = os.path.join(parent, kind)
+            for name in sorted(_listed(folder)):
+                if not _NAME.fullmatch(name):
+                    raise TrustError(f"{folder} holds {name!r}, which no job hands on")
+                value = self._decoded(f"{folder}/{name}", type_)
+                if value is not None:
+                    yield artifact, value
 
     def take_in(self, store: LocalStore) -> int:
         """How many objects were put into the store, each under the digest of its bytes.
@@ -103,7 +117,9 @@ class Handover:
             TrustError: something is no regular file, or has a name that is no digest.
             IntegrityError: an object's bytes are not what its name says.
         """
-        folder = f"{self.folder}/objects"
+        return sum(self._take_in(f"{folder}/objects", store) for folder in self._artifacts().values())
+
+    def _take_in(self, folder: str, store: LocalStore) -> int:
         names = sorted(_listed(folder))
         for name in names:
             path = f"{folder}/{name}"
@@ -119,6 +135,15 @@ class Handover:
                     hint="Run the jobs again; where it happens again, somebody changes the artifacts.",
                 )
         return len(names)
+
+    def _artifacts(self) -> dict[str, str]:
+        """Artifact -> its folder; under "" the one folder of a CI service that does not keep them apart."""
+        apart = [name for name in sorted(_listed(self.folder)) if is_artifact(name)]
+        for name in apart:
+            path = f"{self.folder}/{name}"
+            if not stat.S_ISDIR((status := os.lstat(path)).st_mode):
+                raise TrustError(f"{path} is {files.kind_of(status)}, and no artifact")
+        return {name: f"{self.folder}/{name}" for name in apart} or {"": self.folder}
 
     def _decoded(self, path: str, type_: type[T]) -> T | None:
         if not os.path.lexists(path):

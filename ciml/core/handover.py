@@ -16,6 +16,36 @@ from ciml.core.value import Value
 OUTCOME = "ciml/outcome/1"
 PLAN = "ciml/plan/1"
 
+PLANNED = "ciml-plan"
+"""Artifact of the job that plans. Which artifact something came in is the one thing that its job cannot choose."""
+RESCORED = "ciml-rescore"
+SETTLED = "ciml-settled"
+ALL_STAGES = "ciml-stage-all"
+"""Of a job that runs all stages."""
+_STAGE = "ciml-stage-"
+_RECEIPT = "ciml-receipt-"
+
+
+def is_artifact(name: str) -> bool:
+    """Whether a workflow of ciml gives an artifact this name."""
+    return name in (PLANNED, RESCORED, SETTLED) or name.startswith((_STAGE, _RECEIPT))
+
+
+def may_tell_of_stage(artifact: str, job: str | None) -> bool:
+    """Whether an artifact comes from a stage's own job; "" is what a CI service brought without saying whence."""
+    return artifact in ("", ALL_STAGES) or (job is not None and artifact.startswith(f"{_STAGE}{job}--"))
+
+
+def may_tell_of_deployment(artifact: str, environment: str) -> bool:
+    """Whether an artifact comes from an environment's own job, which is named for it or has a number.
+
+    Args:
+        artifact: its name, "" as above.
+        environment: its name, as ids of jobs have it.
+    """
+    told = artifact.removeprefix(_RECEIPT)
+    return not artifact or (told != artifact and (told == environment or told.isdecimal()))
+
 
 class StageOutcome(Value, frozen=True, kw_only=True):
     """What became of one stage in the job that ran it."""

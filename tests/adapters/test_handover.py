@@ -11,7 +11,7 @@ import pytest
 from ciml.adapters.handover import Handover, file_name
 from ciml.adapters.stores.local import LocalStore
 from ciml.core.errors import ConfigurationError, IntegrityError, TrustError
-from ciml.core.handover import StageOutcome
+from ciml.core.handover import PLANNED, RESCORED, SETTLED, StageOutcome
 from ciml.core.ids import Digest, RepoPath, StageName
 from ciml.core.results import Failed, Output, Ran, Record
 
@@ -42,8 +42,8 @@ def test_bytes_and_results_reach_another_store(tmp_path: Path) -> None:
 
     taken = Handover(str(tmp_path / "artifact"))
     assert taken.take_in(there) == 3
-    (found,) = taken.all("results", StageOutcome)
-    assert found == outcome("train", model)
+    (found,) = taken.each("results", StageOutcome)
+    assert found == ("", outcome("train", model))
     there.materialise(model, str(tmp_path / "back"))
     assert (tmp_path / "back/deep/script.sh").stat().st_mode & 0o111
     assert (tmp_path / "back/deep/empty").is_dir()
@@ -55,8 +55,26 @@ def test_a_failure_is_handed_on_too(tmp_path: Path) -> None:
     handed = Handover(str(tmp_path))
     failed = StageOutcome(stage=StageName("train"), result=Failed(reason="exit code 3", exit_code=3, tail="boom"))
     handed.write("results", "train", failed)
-    assert handed.read("results", "train", StageOutcome) == failed
-    assert handed.read("results", "evaluate", StageOutcome) is None
+    assert list(handed.each("results", StageOutcome)) == [("", failed)]
+    assert list(handed.each("rescored", StageOutcome)) == []
+
+
+def test_artifacts_that_are_kept_apart(tmp_path: Path) -> None:
+    """It is known which of them says what, each kind is read from its own, and all of them bring bytes."""
+    here, there = store(tmp_path / "here"), store(tmp_path / "there")
+    for artifact, key in (("ciml-stage-train--0", "poison"), ("ciml-rescore", "key")):
+        handed = Handover(str(tmp_path / "in" / artifact))
+        handed.write("rescored", key, outcome(artifact))
+        handed.export([here.put_path(str(handed.write("", "plan", outcome(artifact))), name=RepoPath("x"))], here)
+    taken = Handover(str(tmp_path / "in"))
+    assert [told.stage for told in taken.all("rescored", StageOutcome, of=RESCORED)] == ["ciml-rescore"]
+    assert [artifact for artifact, _ in taken.each("rescored", StageOutcome)] == ["ciml-rescore", "ciml-stage-train--0"]
+    assert taken.read("plan", StageOutcome, of=PLANNED) is None
+    assert taken.read("plan", StageOutcome, of=RESCORED) == outcome("ciml-rescore")
+    assert taken.take_in(there) == 2
+    (tmp_path / "in/ciml-settled").symlink_to(tmp_path / "in/ciml-rescore")
+    with pytest.raises(TrustError, match="and no artifact"):
+        taken.read("report", StageOutcome, of=SETTLED)
 
 
 def test_an_object_under_a_wrong_name_is_refused(tmp_path: Path) -> None:
@@ -91,7 +109,7 @@ def test_a_link_in_the_place_of_a_result_is_refused(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results/train.json").symlink_to("/etc/hostname")
     with pytest.raises(TrustError, match="symbolic link"):
-        list(Handover(str(tmp_path)).all("results", StageOutcome))
+        list(Handover(str(tmp_path)).each("results", StageOutcome))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"stage": 1}', '{"stage": "a", "result": {"type": "eaten"}}', "\xff"])
@@ -100,7 +118,7 @@ def test_what_is_no_result_is_an_error_with_the_file(tmp_path: Path, text: str) 
     (tmp_path / "results").mkdir()
     (tmp_path / "results/train.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ConfigurationError, match=r"results/train\.json"):
-        Handover(str(tmp_path)).read("results", "train", StageOutcome)
+        list(Handover(str(tmp_path)).each("results", StageOutcome))
 
 
 def test_names_of_files_are_safe_and_distinct() -> None:

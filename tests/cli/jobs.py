@@ -100,6 +100,7 @@ class Jobs:
         name: str,
         *words: str,
         takes: tuple[str, ...] = (),
+        artifacts: Mapping[str, str] | None = None,
         options: tuple[str, ...] = (),
         env: Mapping[str, str] | None = None,
     ) -> Answer:
@@ -108,7 +109,8 @@ class Jobs:
         Args:
             name: of the job.
             words: after `ciml ci`.
-            takes: jobs whose artifacts it downloads.
+            takes: jobs whose artifacts it downloads, into one folder.
+            artifacts: the same by name of the artifact, each into a folder of its own.
             options: before `ci`.
             env: variables of its own.
         """
@@ -119,10 +121,10 @@ class Jobs:
         clone.git("fetch", "-q", "--depth=1", "origin", f"+{self._checkout}:refs/remotes/job")
         clone.git("checkout", "-q", "--detach", self._checkout)
         taken.mkdir()
-        for other in takes:
+        for other, target in [*((other, taken) for other in takes), *self._apart(taken, artifacts or {})]:
             handed_on = self.folder / other / "out"
             if handed_on.exists():
-                shutil.copytree(handed_on, taken, dirs_exist_ok=True)
+                shutil.copytree(handed_on, target, dirs_exist_ok=True)
         files = {f"GITHUB_{kind}": place / kind.lower() for kind in ("OUTPUT", "STEP_SUMMARY", "ENV")}
         for file in files.values():
             file.touch()
@@ -132,6 +134,10 @@ class Jobs:
         self.outputs = _outputs(files["GITHUB_OUTPUT"].read_text())
         self.summary = files["GITHUB_STEP_SUMMARY"].read_text()
         return answer
+
+    @staticmethod
+    def _apart(taken: Path, artifacts: Mapping[str, str]) -> list[tuple[str, Path]]:
+        return [(job, taken / name) for name, job in artifacts.items()]
 
 
 def _outputs(text: str) -> dict[str, str]:

@@ -88,8 +88,10 @@ def download(call: Call) -> None:
         return
     wanted = _alternatives(pattern) if pattern else ["*"]
     chosen = [found for found in sorted(there) if any(fnmatch.fnmatchcase(found, one) for one in wanted)]
+    # One that is alone has no folder of its own, since version 5.
+    together = call.flag("merge-multiple") or len(chosen) == 1
     for found in chosen:
-        _copy(there[found], target if call.flag("merge-multiple") else target / found)
+        _copy(there[found], target if together else target / found)
     call.say(f"Total of {len(chosen)} artifact(s) downloaded")
     call.step.outputs["download-path"] = str(target)
 

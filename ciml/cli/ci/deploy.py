@@ -16,8 +16,10 @@ from ciml.cli.ci.closing import environments, publish
 from ciml.cli.deploying import Decision, Deploying, asked_for
 from ciml.core.deployment import DeployOrder, Receipt
 from ciml.core.errors import CimlError, ConfigurationError, ExitCode, TrustError
+from ciml.core.handover import SETTLED, may_tell_of_deployment
 from ciml.core.ids import CommitSha
 from ciml.core.report import DeploymentLine, Report
+from ciml.core.workflow.order import slug
 
 _BEGINS_WITHIN_S = 60.0
 """After a push its run is there."""
@@ -84,7 +86,7 @@ def deploy(call: Call) -> ExitCode:
     if call.rights.deploys is None:
         raise TrustError(f"nothing is deployed for the event {call.event.name}")
     call.taken.take_in(call.place.store)
-    wanted = [item for item in call.taken.all("deployments", DeployOrder) if _is_wanted(item, call)]
+    wanted = [item for item in call.taken.all("deployments", DeployOrder, of=SETTLED) if _is_wanted(item, call)]
     if not wanted:
         call.console.line("Nothing to deploy here.")
         return ExitCode.OK
@@ -102,9 +104,13 @@ def deploy(call: Call) -> ExitCode:
 def record(call: Call) -> ExitCode:
     """Write the receipts into the ledger, and say what became of every order; one without a receipt has failed."""
     deploying, code = _deploying(call), ExitCode.OK
-    receipts = {item.id: item for item in call.taken.all("receipts", Receipt)}
+    receipts = {
+        item.id: item
+        for artifact, item in call.taken.each("receipts", Receipt)
+        if may_tell_of_deployment(artifact, slug(item.environment))
+    }
     lines = []
-    for item in call.taken.all("deployments", DeployOrder):
+    for item in call.taken.all("deployments", DeployOrder, of=SETTLED):
         receipt = receipts.get(item.id)
         if receipt is not None:
             deploying.record(item, receipt)

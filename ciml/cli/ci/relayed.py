@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -14,11 +14,12 @@ from ciml.app.ports import Executor
 from ciml.app.relay import Relay, RelayedOrders
 from ciml.app.run import Observer
 from ciml.cli.ci.call import Call
-from ciml.core.handover import StageOutcome, record_of
+from ciml.core.handover import RESCORED, StageOutcome, may_tell_of_stage, record_of
 from ciml.core.ids import Digest, StageName
 from ciml.core.order import WorkOrder
 from ciml.core.plan import Decision
 from ciml.core.results import Failed, Ran, StageResult
+from ciml.core.workflow.order import job_names
 
 
 class Relayed:
@@ -31,8 +32,23 @@ class Relayed:
     def __init__(self, call: Call) -> None:
         self._call = call
         call.taken.take_in(call.place.store)
-        self.outcomes = {item.stage: item for item in call.taken.all("results", StageOutcome)}
-        self._rescored = {item.key: item for item in call.taken.all("rescored", StageOutcome)}
+        self.outcomes = {item.stage: item for item in self._of_stages()}
+        self._rescored = {item.key: item for item in call.taken.all("rescored", StageOutcome, of=RESCORED)}
+
+    def _of_stages(self) -> Iterator[StageOutcome]:
+        """What jobs say of their own stages; what they say of others' is left aside."""
+        pipeline = self._call.project.pipeline
+        jobs = job_names(pipeline)
+        meddling: dict[str, None] = {}
+        for artifact, item in self._call.taken.each("results", StageOutcome):
+            stage = pipeline.stages.get(item.stage)
+            if stage is None:
+                continue
+            if may_tell_of_stage(artifact, jobs.get(stage.template)):
+                yield item
+            else:
+                meddling[artifact] = None
+        self._call.notices += [f"{name} tells of another job's stage, which is left aside." for name in meddling]
 
     def instead(self, means: Means, *, runs: Iterable[StageName] = (), rescores: bool = False) -> Means:
         """The means for a job that carries out just some of the stages.

@@ -7,6 +7,7 @@ import msgspec
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.closing import publish
 from ciml.core.errors import ConfigurationError, ExitCode, TrustError
+from ciml.core.handover import SETTLED
 from ciml.core.report import FORMAT, Report
 
 
@@ -20,7 +21,7 @@ def report(call: Call) -> ExitCode:
         TrustError: it speaks of a pull request whose head is another commit.
         ConfigurationError: there is none, or of a form that this ciml does not know.
     """
-    found = call.taken.read("", "report", Report)
+    found = call.taken.read("report", Report, of=SETTLED)
     if found is None:
         call.console.line("Nothing to report: the run handed no report on.")
         return ExitCode.OK

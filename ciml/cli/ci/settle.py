@@ -22,7 +22,7 @@ from ciml.cli.console import Live
 from ciml.cli.running import Running
 from ciml.cli.signals import interruptible
 from ciml.core.errors import CimlError, ExitCode, RaceError
-from ciml.core.handover import HandedPlan
+from ciml.core.handover import PLANNED, HandedPlan
 from ciml.core.report import DeploymentLine
 
 _ROUNDS = 3
@@ -37,7 +37,7 @@ def settle(call: Call) -> ExitCode:
         return nothing(call)
     choice, running = choose(call), _running(call)
     require_extras(call, choice)
-    plan = call.taken.read("", "plan", HandedPlan)
+    plan = call.taken.read("plan", HandedPlan, of=PLANNED)
     if plan is not None and not all(verdict.lets_through for verdict in plan.data):
         return stopped(call, choice, running, plan.data)
     relayed = Relayed(call)

@@ -22,7 +22,7 @@ from ciml.cli.signals import interruptible
 from ciml.core.errors import ExitCode, TrustError, UsageError
 from ciml.core.event import stage_refusal
 from ciml.core.findings import suggestion
-from ciml.core.handover import HandedPlan, StageOutcome
+from ciml.core.handover import PLANNED, HandedPlan, StageOutcome
 from ciml.core.ids import StageName
 from ciml.core.results import Failed
 
@@ -51,7 +51,7 @@ def stage(call: Call) -> ExitCode:
 
 def _planned(call: Call) -> tuple[StageName, ...]:
     """All stages that must run: as the job that planned says, which may know a better base than this one can find."""
-    plan = call.taken.read("", "plan", HandedPlan)
+    plan = call.taken.read("plan", HandedPlan, of=PLANNED)
     if plan is None:
         return tuple(name for batch in choose(call).jobs.values() for name in batch)
     return tuple(StageName(name) for batches in plan.jobs.values() for batch in batches for name in batch.split())

@@ -43,7 +43,6 @@ def report_workflow(settings: Settings) -> str:
                 "with": {
                     "pattern": "ciml-settled",
                     "path": _TAKEN,
-                    "merge-multiple": True,
                     "run-id": "${{ github.event.workflow_run.id }}",
                     "github-token": "${{ github.token }}",
                 },

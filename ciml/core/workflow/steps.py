@@ -116,9 +116,12 @@ class Steps:
         return {**step, "uses": UPLOAD, "with": told}
 
     def download(self, *names: str) -> dict[str, Node]:
-        """What other jobs handed on under these names; those that had no work handed on nothing."""
+        """What other jobs handed on under these names; those that had no work handed on nothing.
+
+        Each is in a folder of its own, so that it is known which job says what.
+        """
         pattern = names[0] if len(names) == 1 else f"{{{','.join(names)}}}"
-        return {"uses": DOWNLOAD, "with": {"pattern": f"ciml-{pattern}", "path": _TAKEN, "merge-multiple": True}}
+        return {"uses": DOWNLOAD, "with": {"pattern": f"ciml-{pattern}", "path": _TAKEN}}
 
     @staticmethod
     def variables(*stages: Stage) -> dict[str, str]:

@@ -1,0 +1,95 @@
+"""`ciml ci` against code that lies: a job says of itself what it likes, and of nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.jobs import Jobs
+from tests.repobuilder import RepoBuilder
+
+CIML_YAML = """\
+version: 1
+stages:
+  train: {run: cp src.txt model.txt, inputs: [src.txt], outputs: [model.txt]}
+  score:
+    run: |
+      printf '{"auc": %s}' "$(cat model.txt)" > m.json
+    inputs: [model.txt]
+    metrics: [m.json]
+models:
+  m: {path: model.txt, gate: [auc >= 0.5]}
+triggers:
+  pull-request: {require: accepted}
+"""
+APART = {"ciml-plan": "plan", "ciml-stage-train--0": "train", "ciml-stage-score--0": "score"}
+
+
+class Forge:
+    """A repository whose topic has a model that is not good enough."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.origin = RepoBuilder(folder / "origin")
+        self.origin.git("config", "uploadpack.allowAnySHA1InWant", "true")
+        self.origin.commit({"ciml.yaml": CIML_YAML, "src.txt": "0.7\n"}, "first")
+        self.origin.branch("topic")
+        self.origin.commit({"src.txt": "0.4\n"}, "worse")
+        self._runs = 0
+
+    def pull_request(self) -> Jobs:
+        """The jobs of a new run for topic."""
+        self._runs += 1
+        return Jobs(self.origin, self.folder / f"run-{self._runs}", run=str(self._runs)).pull_request("topic", 7)
+
+
+@pytest.fixture
+def forge(tmp_path: Path) -> Forge:
+    return Forge(tmp_path)
+
+
+def made(jobs: Jobs) -> None:
+    """Plan and stages, as they are meant to go."""
+    assert jobs.job("plan", "plan").code == 0
+    assert jobs.job("train", "stage", "train").code == 0
+    assert jobs.job("score", "stage", "score", takes=("train",)).code == 0
+
+
+def better(text: str) -> str:
+    """A result that tells of a better model, under the same key."""
+    told = json.loads(text)
+    told["result"]["record"]["metrics"]["m.json"] = _raised(told["result"]["record"]["metrics"]["m.json"])
+    return json.dumps(told)
+
+
+def _raised(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _raised(item) for name, item in value.items()}
+    return 0.99 if value == 0.4 else value
+
+
+def test_a_stage_says_nothing_of_another_one(forge: Forge) -> None:
+    """Whatever training hands on of the evaluation, whose key anybody can compute: what counts is the evaluation's."""
+    jobs = forge.pull_request()
+    made(jobs)
+    honest = (jobs.folder / "score/out/results/score.json").read_text()
+    (jobs.folder / "train/out/results/score.json").write_text(better(honest))
+    for swapped in (APART, dict(reversed(APART.items()))):
+        answer = jobs.job(f"settle-{next(iter(swapped))}", "settle", artifacts=swapped)
+        assert (answer.code, jobs.outputs["verdict"]) == (10, "rejected"), answer
+        assert "ciml-stage-train--0 tells of another job's stage" in jobs.summary.replace("\\", "")
+
+
+def test_a_stage_that_handed_nothing_on_is_spoken_for_by_nobody(forge: Forge) -> None:
+    """The evaluation's job died; training, which would do it the favour, is not heard."""
+    jobs = forge.pull_request()
+    made(jobs)
+    honest = jobs.folder / "score/out/results/score.json"
+    (jobs.folder / "train/out/results/score.json").write_text(better(honest.read_text()))
+    honest.unlink()
+    answer = jobs.job("settle", "settle", artifacts=APART)
+    assert answer.code == 11, answer
+    assert "handed no result on" in answer.out
