@@ -25,6 +25,7 @@ _ERRORS = {
     "409": (409, "ConditionalRequestConflict"),
     "412": (412, "PreconditionFailed"),
     "404": (404, "NoSuchKey"),
+    "aborted": (404, "NoSuchUpload"),
     "301": (301, "PermanentRedirect"),
 }
 """What is answered without asking the service."""

@@ -67,31 +67,29 @@ class Upload:
         self._moved = moved
         self._done = done
         self._lock = threading.Lock()
-        self._upload = ""
-        self._parts: dict[int, Part] = {}
-        self._left = 0
+        self._attempt: _Attempt | None = None
         self._begun_anew = False
 
     def begin(self) -> Iterator[Job]:
         """What is to be done; the last of these to end completes the object."""
-        self._upload, known = self._memory.read()
-        if not self._upload:
-            self._upload = self._bucket.begin(self._name)
-            self._memory.begin(self._upload)
-        self._parts = {part.number: part for part in known}
+        upload, known = self._memory.read()
+        if not upload:
+            upload = self._bucket.begin(self._name)
+            self._memory.begin(upload)
+        parts = {part.number: part for part in known}
         count = -(-self._size // self._part)
-        missing = [number for number in range(1, count + 1) if number not in self._parts]
-        self._moved(sum(self._length(number) for number in self._parts))
-        self._left = len(missing) + 1
-        return itertools.chain([self._verify], map(self._job, missing))
+        missing = [number for number in range(1, count + 1) if number not in parts]
+        self._moved(sum(map(self._length, parts)))
+        attempt = self._attempt = _Attempt(upload, parts, left=len(missing) + 1)
+        return itertools.chain([lambda: self._verify(attempt)], (self._job(number, attempt) for number in missing))
 
-    def _job(self, number: int) -> Job:
-        return lambda: self._send(number)
+    def _job(self, number: int, attempt: _Attempt) -> Job:
+        return lambda: self._send(number, attempt)
 
     def _length(self, number: int) -> int:
         return min(self._part, self._size - (number - 1) * self._part)
 
-    def _verify(self) -> Iterator[Job] | None:
+    def _verify(self, attempt: _Attempt) -> Iterator[Job] | None:
         """Nothing that is damaged here is ever sent as a whole."""
         fd = self._objects.open(self._digest)
         try:
@@ -100,20 +98,24 @@ class Upload:
             os.close(fd)
         if found != (self._digest, self._size):
             raise self._objects.corrupt(self._digest)
-        return self._ended()
+        return self._ended(attempt)
 
-    def _send(self, number: int) -> Iterator[Job] | None:
+    def _send(self, number: int, attempt: _Attempt) -> Iterator[Job] | None:
+        if attempt is not self._attempt:
+            return None
         length = self._length(number)
         start = (number - 1) * self._part
         checksum, body = self._body(start, length)
-        part = self._bucket.send_part(self._name, self._upload, number, body, checksum)
+        part = self._bucket.send_part(self._name, attempt.upload, number, body, checksum)
         if part is None:
-            return self._anew()
-        self._memory.add(part)
+            return self._anew(attempt)
         with self._lock:
-            self._parts[number] = part
+            if attempt is not self._attempt:
+                return None
+            self._memory.add(part)
+            attempt.parts[number] = part
         self._moved(length)
-        return self._ended()
+        return self._ended(attempt)
 
     def _body(self, start: int, length: int) -> tuple[str, Any]:
         """The part's checksum and its bytes; a part of a very large object is read while it is sent."""
@@ -133,31 +135,50 @@ class Upload:
                 hashed.update(file.read(min(PART, start + length - file.tell())))
         return _base64(hashed), ReadFileChunk.from_filename(self._objects.path(self._digest), start, length)
 
-    def _ended(self) -> Iterator[Job] | None:
+    def _ended(self, attempt: _Attempt) -> Iterator[Job] | None:
         with self._lock:
-            self._left -= 1
-            if self._left:
+            attempt.left -= 1
+            if attempt.left:
                 return None
-        if not self._bucket.complete(self._name, self._upload, [self._parts[n] for n in sorted(self._parts)]):
+        parts = [attempt.parts[number] for number in sorted(attempt.parts)]
+        if not self._bucket.complete(self._name, attempt.upload, parts):
             found = self._bucket.look(self._name)  # an answer that was lost, or somebody else has completed it
             if found is None or found.size != self._size:
-                return self._anew()
+                return self._anew(attempt)
         self._memory.clear()
         self._done()
         return None
 
-    def _anew(self) -> Iterator[Job] | None:
-        """Begin again, once: what was remembered is nothing that the service knows."""
+    def _anew(self, attempt: _Attempt) -> Iterator[Job] | None:
+        """Begin again, once: what was remembered is nothing that the service knows. Other threads find out too."""
         with self._lock:
+            if attempt is not self._attempt:
+                return None
             if self._begun_anew:
                 raise ServiceError(
                     f"the upload of {self._bucket.address(self._name)} was ended from elsewhere",
                     hint="Run the same command again.",
                 )
             self._begun_anew = True
-        self._memory.clear()
-        self._moved(-sum(self._length(number) for number in self._parts))
+            self._attempt = None
+            self._memory.clear()
+        self._moved(-sum(map(self._length, attempt.parts)))
         return self.begin()
+
+
+class _Attempt:
+    """An upload as the service knows it.
+
+    Args:
+        upload: its id.
+        parts: number -> what has arrived.
+        left: jobs that have not ended.
+    """
+
+    def __init__(self, upload: str, parts: dict[int, Part], *, left: int) -> None:
+        self.upload = upload
+        self.parts = parts
+        self.left = left
 
 
 class _UploadMemory:

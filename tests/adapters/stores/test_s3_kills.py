@@ -116,6 +116,28 @@ def test_a_killed_upload_goes_on(clones: Clones, faulty: Proxy) -> None:
     assert clones.open().read(digest) == LARGE
 
 
+@pytest.mark.parametrize("arrived", [0, 1])
+def test_an_upload_that_the_service_has_given_up(clones: Clones, faulty: Proxy, arrived: int) -> None:
+    """It begins anew, once, however many parts find that out at the same moment; the object is whole."""
+    large = os.urandom(1 << 20) * 33
+    digest = clones.open("mine").put_bytes(large)
+
+    def push() -> None:
+        clones.open("mine", by=faulty.service).push([digest])
+
+    faulty.fail("PUT", "partNumber=", "403", times=-1, after=arrived)
+    assert in_child(push) == 3
+    faulty.rules.clear()
+    [upload] = clones.service.client().list_multipart_uploads(Bucket=clones.bucket)["Uploads"]
+    faulty.fail("PUT", upload["UploadId"], "aborted", times=-1)
+
+    push()
+
+    assert faulty.count("POST", "uploads") == 2
+    all_are_whole(clones)
+    assert clones.open().read(digest) == large
+
+
 def test_killed_in_the_middle_of_a_pull(clones: Clones, faulty: Proxy, tmp_path: Path) -> None:
     """SIGKILL at any request of a pull → nothing at the target, nothing half in the store; again, all is there."""
     made = record_of("made", output_of(clones, "mine"))
