@@ -28,9 +28,9 @@ from ciml.core.event import Event
 from ciml.core.forgotten import Known
 from ciml.core.ids import CommitSha, Digest, GitOid, RepoPath, StageName
 from ciml.core.judged import Judged
-from ciml.core.lineage import ChampionLine, CheckLine, ModelTrace, RunTrace, run_id, trace
+from ciml.core.lineage import ChampionLine, CheckLine, ModelTrace, RunTrace, StageTrace, run_id, trace
 from ciml.core.pipeline import Pipeline
-from ciml.core.plan import Decision
+from ciml.core.plan import Decision, Graph
 from ciml.core.results import Cancelled, Failed, Ran, Restored, Skipped, StageResult
 
 if TYPE_CHECKING:
@@ -130,16 +130,18 @@ class Running:
             builder=builder(environ) if self._event else "",
             pipeline=Digest(hashlib.sha256(self._project.tree.read(CONFIGURATION) or b"").hexdigest()),
             requirements=GitOid(graph.surroundings.requirements) if graph.surroundings.requirements else None,
-            stages=tuple(
-                trace(name, graph.recipes[name], graph.inputs[name], graph.pipeline.stages[name].params, result)
-                for name, result in results.items()
-            ),
+            stages=tuple(_traced(graph, name, result) for name, result in results.items()),
             models=tuple(model_trace(item, version=self.version_of(item)) for item in judged),
         )
 
     def version_of(self, judged: Judged) -> int | None:
         """The version of a model's recipe, where it is registered."""
         return self.registries.read(judged.model.name).recipes.get(judged.recipe)
+
+
+def _traced(graph: Graph, name: StageName, result: StageResult) -> StageTrace:
+    stage = graph.pipeline.stages[name]
+    return trace(name, graph.recipes[name], graph.inputs[name], stage.params, result, params_files=stage.params_files)
 
 
 def builder(environ: Mapping[str, str]) -> str:

@@ -235,7 +235,7 @@ class _Builder:
         if stage.params:
             identity = digest("ciml/params-node/1", stage.params)
             label = ", ".join(f"{key} = {shown(value)}" for key, value in stage.params.items())
-            params = self._node(Kind.PARAMS, identity, label, {"values": stage.params})
+            params = self._node(Kind.PARAMS, identity, label, {"values": stage.params, "files": stage.params_files})
             self._edge(params, name, "set for")
         for output in record.outputs if record else ():
             self._edge(name, self._artifact(output), "made")

@@ -46,6 +46,8 @@ class StageTrace(Value, frozen=True, kw_only=True):
     inputs: tuple[Input, ...] = ()
     params: dict[str, ParamValue] = {}
     """The parameters that it names, with the values in force."""
+    params_files: tuple[RepoPath, ...] = ()
+    """The files that those of them stand in which are no parameters of ciml.yaml."""
     result: Literal["ran", "restored", "skipped", "failed", "cancelled"]
     reason: str = ""
     record: Record | None = None
@@ -138,6 +140,8 @@ def trace(
     inputs: Sequence[Input],
     params: dict[str, ParamValue],
     result: StageResult,
+    *,
+    params_files: Iterable[RepoPath] = (),
 ) -> StageTrace:
     """What a run's record keeps of one stage."""
     record: Record | None = None
@@ -159,6 +163,7 @@ def trace(
         recipe=recipe,
         inputs=tuple(_without_query(item) for item in inputs),
         params=params,
+        params_files=tuple(params_files),
         result=kind,
         reason=without_secrets(reason),
         record=record,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ciml.core.ancestry import Ancestry, Kind, Node
 from ciml.core.errors import UsageError
@@ -84,9 +84,10 @@ def find(text: str, whole: Ancestry, commit: Callable[[str], CommitSha | None]) 
 
 
 def _paths(node: Node) -> tuple[object, ...]:
-    """The paths by which a user may mean a node: its own, its manifest, and what that stands for as a whole."""
-    manifest = node.facts.get("manifest")
-    return (node.facts.get("path"), manifest, stands_for(RepoPath(manifest)) if isinstance(manifest, str) else None)
+    """The paths by which a user may mean a node: its own, its manifest, what that stands for, files of parameters."""
+    manifest, files = node.facts.get("manifest"), node.facts.get("files")
+    whole = stands_for(RepoPath(manifest)) if isinstance(manifest, str) else None
+    return (node.facts.get("path"), manifest, whole, *(files if isinstance(files, Sequence) else ()))
 
 
 def _by_digits(digits: str, nodes: Mapping[str, Node]) -> Recorded | None:

@@ -88,3 +88,21 @@ def test_another_clone_reads_it_from_the_registry(registered: Calls) -> None:
 
     after = registered.json("lineage", "m/1")
     assert {node["id"] for node in after["nodes"]} == {node["id"] for node in before["nodes"]}
+
+
+def test_a_params_file_leads_to_the_versions_that_its_parameters_made(ciml: Calls) -> None:
+    """`ciml lineage params.yaml` names what stages took from it, and the models of that; not those of other files."""
+    run = "echo {} > model; cp params.yaml seen; echo '{\"score\": 1}' > metrics.json"
+    text = (
+        "version: 1\nparams-files: [params.yaml, other.yaml]\nstages:\n"
+        f"  train: {{run: {json.dumps(run)}, params: [lr], outputs: [model, seen], metrics: [metrics.json]}}\n"
+        "models: {m: {path: model, gate: [score > 0]}}\n"
+    )
+    ciml.repo.commit({"ciml.yaml": text, "params.yaml": "lr: 0.1\n", "other.yaml": "depth: 3\n"})
+    ciml.ok("run")
+    ciml.ok("register")
+
+    document = ciml.json("lineage", "params.yaml")
+    assert (ids(document, "params"), ids(document, "version")) == (["lr = 0.1"], ["m/1"])
+    assert "lr = 0.1" in ciml.ok("lineage", "params.yaml").out
+    assert ciml("lineage", "other.yaml").code == 2
