@@ -39,7 +39,8 @@ def shared(scratch: Path, measure: Measure) -> Iterator[Row]:
 
 def _begin(both: dict[str, Path], service: Service) -> None:
     """Both have taken the data in, and know the bucket."""
-    (both["ciml"] / "ciml.yaml").write_text(f"version: 1\nstore: s3://{_BUCKET}/ciml\nstages: {{}}\n")
+    stage = "stages: {count: {run: ls data > names, inputs: [data], outputs: [names]}}"
+    (both["ciml"] / "ciml.yaml").write_text(f"version: 1\nstore: s3://{_BUCKET}/ciml\n{stage}\n")
     peers.call(("ciml", "data", "add", "data"), both["ciml"])
     peers.call(("dvc", "add", "-q", "data"), both["dvc"])
     peers.call(("dvc", "remote", "add", "-q", "-d", "bench", f"s3://{_BUCKET}/dvc"), both["dvc"])
