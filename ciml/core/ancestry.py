@@ -160,7 +160,8 @@ class _Builder:
     def _node(self, kind: Kind, identity: str, label: str, facts: Mapping[str, Fact]) -> str:
         name = f"{kind}:{identity}"
         known = self.nodes.get(name)
-        merged = (known.facts if known else {}) | {key: fact for key, fact in facts.items() if fact not in ("", None)}
+        said = {key: fact for key, fact in facts.items() if fact not in ("", None, ())}
+        merged = (known.facts if known else {}) | said
         self.nodes[name] = Node(id=name, kind=kind, label=one_line(label), facts=merged)
         return name
 

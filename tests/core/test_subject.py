@@ -6,7 +6,7 @@ import pytest
 from ciml.core.ancestry import ancestry
 from ciml.core.errors import UsageError
 from ciml.core.history import history
-from ciml.core.ids import CommitSha
+from ciml.core.ids import CommitSha, RepoPath
 from ciml.core.subject import CommitSubject, NodesSubject, find, version_of
 from tests.story import DEEPER, FIRST, RUNS, TWIN, WORDS, changed, d, ledger
 
@@ -76,3 +76,12 @@ def test_what_is_unknown_comes_with_the_nearest() -> None:
         find("src/trian.py", WHOLE, nothing)
 
     assert caught.value.hint == "Did you mean 'src/train.py'?"
+
+
+def test_a_params_file_is_found_though_older_records_do_not_name_it() -> None:
+    """The same values were recorded before and after records named the files of parameters."""
+    [old, *_] = RUNS
+    stages = tuple(msgspec.structs.replace(stage, params_files=(RepoPath("params.yaml"),)) for stage in old.stages)
+    for runs in ([changed(old, stages=stages), old], [old, changed(old, stages=stages)]):
+        found = find("params.yaml", ancestry(runs, PAST), nothing)
+        assert isinstance(found, NodesSubject) and found.nodes
