@@ -118,7 +118,7 @@ class DefaultsKeys(Keys, frozen=True, kw_only=True):
     timeout: Annotated[Duration | UnsetType, _about("After this the stage is ended and has failed.")] = UNSET
     retry: Annotated[RetryKeys | UnsetType, _about("When and how often a failed stage is tried again.")] = UNSET
     runs_on: Annotated[str | list[str] | UnsetType, _about("Labels of the CI job that runs the stage.")] = UNSET
-    image: Annotated[str | UnsetType, _about("The container image of the stage.")] = UNSET
+    image: Annotated[str | UnsetType, _about("Container image of its CI job, part of the key; elsewhere no container is used.")] = UNSET
     workdir: Annotated[Path | UnsetType, _about("The directory that the command starts in.")] = UNSET
     cache: Annotated[bool | UnsetType, _about("false: the stage runs every time.")] = UNSET
     platform: Annotated[
@@ -330,6 +330,8 @@ def not_acted_on(document: Document) -> list[str]:
 def _given(keys: Keys, prefix: str) -> list[str]:
     """The keys with another value than their default among those that are not acted on."""
     wanted = frozenset[str]().union(*(NOT_ACTED_ON.get(kind.__name__, ()) for kind in type(keys).__mro__))
+    if not wanted:
+        return []  # of thousands of stages, whose fields would take longer to look at than to read
     return [
         prefix + field.encode_name
         for field in msgspec.structs.fields(keys)
