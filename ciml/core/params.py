@@ -16,6 +16,9 @@ from ciml.core.ids import RepoPath
 from ciml.core.pipeline import ParamValue, Scalar
 from ciml.core.value import Value
 
+NOT_GIVEN = "has no default and was not given"
+"""Of a declared parameter: the one mistake that is a call's and not the file's."""
+
 
 def leaves(tree: ParamValue, prefix: str = "") -> dict[str, ParamValue]:
     """Every leaf of a tree by dotted path; a list and an empty mapping are leaves."""
@@ -105,7 +108,7 @@ def in_force(
         choice.give(name, text, ("params", name) if name in declared else (), "-P")
     for name, item in declared.items():
         if item.default is None and name not in choice.chosen and name not in overrides:
-            found.add(("params", name), "has no default and was not given", f"add a default, or -P {name}=VALUE")
+            found.add(("params", name), NOT_GIVEN, f"add a default, or -P {name}=VALUE")
     return choice.params()
 
 

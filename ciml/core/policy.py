@@ -28,12 +28,15 @@ _OF_PIPELINE = {
 def with_base_policy(head: Pipeline, base: Pipeline | None) -> tuple[Pipeline, tuple[str, ...]]:
     """The head's stages under the base's policy, and a sentence for every difference between the two.
 
+    Where there is none its models are judged by their own gates, but nobody is asked whom it names.
+
     Args:
         head: what would run.
         base: what it would be merged into; None where that has no ciml.yaml, or none that can be read.
     """
     if base is None:
-        return head, tuple(f"{name} is new: it is judged by its own gate." for name in head.models)
+        unknown = msgspec.structs.replace(head, registry=None, ledger=None, reuse="none", signers=None)
+        return unknown, tuple(f"{name} is new: it is judged by its own gate." for name in head.models)
     models = {name: _under(model, base.models.get(name)) for name, model in head.models.items()}
     fields = {field: getattr(base, field) for field in _OF_PIPELINE}
     values = {name: base.params.get(name, value) for name, value in {**base.params, **head.params}.items()}
@@ -74,3 +77,5 @@ def _of_pipeline(head: Pipeline, base: Pipeline) -> Iterable[str]:
     differ = [key for field, key in _OF_PIPELINE.items() if getattr(head, field) != getattr(base, field)]
     for key in dict.fromkeys(differ):
         yield f"`{key}` differs from the base's, which counts until this is merged."
+    if head.store != base.store:
+        yield "`store` differs from the base's: what this run takes as made before comes from there."

@@ -160,6 +160,35 @@ def test_c008_a_profile_of_the_heads_own_is_no_way_around_the_gate(forge: Forge)
     assert (answer.code, jobs.outputs["verdict"]) == (10, "rejected"), answer
 
 
+@pytest.mark.parametrize("given", [(), ("-P", "given=many")], ids=["not given", "given wrong"])
+def test_c008_a_value_that_the_base_lacks_is_no_way_around_the_gate(forge: Forge, given: tuple[str, ...]) -> None:
+    """A pull request that does not give what the base's ciml.yaml asks for: exit 2, before any stage."""
+    forge.origin.git("checkout", "-q", "main")
+    forge.change(ciml_yaml=CIML_YAML.replace("{least: 0.5}", "{least: 0.5, given: {type: float}}"))
+    forge.origin.git("checkout", "-q", "-B", "topic")
+    lax = CIML_YAML.replace("{least: 0.5}", "{least: 0.1, given: {type: string, default: x}}")
+    forge.change(ciml_yaml=lax.replace("accepted", "ran"), src_txt="0.4\n")
+    jobs = forge.jobs().pull_request("topic", 7)
+    answer = jobs.job("job", *given)
+    assert answer.code == 2, answer
+    assert "the base's policy counts, and lacks values: params.given" in answer.err
+    assert nothing_ran(jobs, answer)
+    assert jobs.outputs.get("verdict", "") == ""
+
+
+def test_c008_a_base_that_cannot_be_read_has_no_gate(forge: Forge) -> None:
+    """What mends it is judged by its own gate, which is said; what it names as registry is not asked."""
+    forge.origin.git("checkout", "-q", "main")
+    forge.change(ciml_yaml="version: 1\nstages: {train: 7, given: {}}\n")
+    forge.origin.git("checkout", "-q", "-B", "topic")
+    forge.change(ciml_yaml=f"{CIML_YAML}registry: http://127.0.0.1:7\n", src_txt="0.8\n")
+    jobs = forge.jobs().pull_request("topic", 7)
+    answer = jobs.job("job")
+    assert (answer.code, jobs.outputs["verdict"]) == (0, "accepted"), answer
+    assert "The base has no policy that can be read" in jobs.summary
+    assert "m is new: it is judged by its own gate" in jobs.summary
+
+
 def test_c045_a_base_that_cannot_be_fetched_is_no_reason_to_trust_the_head(forge: Forge) -> None:
     """Its own gate does not judge instead: exit 5, before any stage starts, and the same again once it is there."""
     jobs = forge.jobs().pull_request("topic", 7)

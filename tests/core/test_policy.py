@@ -82,6 +82,16 @@ def test_c008_where_things_go_is_the_bases(field: str, key: str, value: object) 
     assert notes == (f"`{key}` differs from the base's, which counts until this is merged.",)
 
 
+def test_c008_without_a_base_nobody_is_asked_whom_the_head_names() -> None:
+    """A job may hold the account of a registry: the address that it is shown to is never one of a head's own."""
+    named = {"ledger": "s3://evil/ledger", "reuse": "pull-request", "signers": RepoPath("mine")}
+    head = pipeline(model(), registry="https://evil.example", **named)
+    found, notes = with_base_policy(head, None)
+    assert (found.registry, found.ledger, found.reuse, found.signers) == (None, None, "none", None)
+    assert found.models == head.models
+    assert notes == ("churn is new: it is judged by its own gate.",)
+
+
 def test_c008_a_gate_reads_the_bases_params() -> None:
     """A threshold is policy wherever it stands; what a stage names is the head's."""
     head = pipeline(model(), params={"min-auc": 0.0, "lr": 0.5, "new": 1})
@@ -104,12 +114,12 @@ def test_one_and_one_point_nought_are_two_values() -> None:
 
 
 def test_stages_and_paths_stay_the_heads() -> None:
-    """They are what is tried."""
+    """They are what is tried; a store of its own is told, so that whoever reviews it knows."""
     other = StageName("other")
     head = pipeline(model(path=RepoPath("new")), stages={other: Stage(name=other, template=other)}, store="s3://x")
     found, notes = with_base_policy(head, BASE)
     assert (found.stages, found.models[CHURN].path, found.store) == (head.stages, "new", "s3://x")
-    assert notes == ()
+    assert notes == ("`store` differs from the base's: what this run takes as made before comes from there.",)
 
 
 def test_a_model_that_only_the_head_has_is_judged_by_its_own_gate() -> None:
@@ -122,8 +132,9 @@ def test_a_model_that_only_the_head_has_is_judged_by_its_own_gate() -> None:
 
 def test_without_a_base_everything_is_new() -> None:
     """The pull request that brings ciml.yaml."""
-    found, notes = with_base_policy(BASE, None)
-    assert found == BASE
+    head = msgspec.structs.replace(BASE, registry=None)
+    found, notes = with_base_policy(head, None)
+    assert found == head
     assert notes == ("churn is new: it is judged by its own gate.",)
 
 

@@ -23,9 +23,10 @@ from ciml.cli.registry import Registries
 from ciml.cli.storing import open_store
 from ciml.cli.wiring import Documents, Place, open_place, project_at
 from ciml.core.changes import Base
-from ciml.core.errors import CimlError, ConfigurationError, ServiceError
+from ciml.core.errors import CimlError, ConfigurationError, ServiceError, UsageError
 from ciml.core.event import Event, Kind, Rights, notices, rights
 from ciml.core.ids import CommitSha
+from ciml.core.params import NOT_GIVEN
 from ciml.core.pipeline import Pipeline
 from ciml.core.policy import with_base_policy
 from ciml.core.redaction import Redactor
@@ -137,19 +138,41 @@ class Call:
         """The pipeline of a commit whose policy counts, as far as that commit alone can say.
 
         Values and the profile of this call are the head's to choose, since the workflow file that gives
-        them is its own. They serve only where that commit has no value, or has that profile too.
+        them is its own. They serve only where that commit has no value, or has that profile too; where it
+        lacks a value that is not given, or not given right, the head's own gate must not stand in for it.
 
         Raises:
             ConfigurationError: it has no ciml.yaml, or none that can be read.
+            UsageError: it could be read, with other values than this call gives.
         """
         profile = self.invocation.profile
+        if profile is None:
+            return self._with_values(tree, None, params)
         try:
-            return Documents(self.place.index, profile=profile, params={}).pipeline(tree)
+            return self._with_values(tree, profile, params)
+        except ConfigurationError:
+            return self._with_values(tree, None, params)
+
+    def _with_values(self, tree: Tree, profile: str | None, params: Mapping[str, str]) -> Pipeline:
+        """The pipeline with values of this call for parameters that have none there."""
+        try:
+            return self._read(tree, profile, {})
         except ConfigurationError as error:
-            lacks = {problem.key for problem in error.problems}
-        given = {name: value for name, value in params.items() if f"params.{name}" in lacks}
-        profile = None if "profiles" in lacks else profile
-        return Documents(self.place.index, profile=profile, params=given).pipeline(tree)
+            lacking = {problem.key for problem in error.problems if problem.message == NOT_GIVEN}
+            if not lacking or len(lacking) < len(error.problems):
+                raise
+        given = {name: value for name, value in params.items() if f"params.{name}" in lacking}
+        try:
+            pipeline = self._read(tree, profile, given)
+        except ConfigurationError as error:
+            told = "; ".join(f"{problem.key or problem.file} {problem.message}" for problem in error.problems)
+            hint = "Give them as the base's own runs do: -P NAME=VALUE, or `params` of the Action."
+            raise UsageError(f"the base's policy counts, and lacks values: {told}", hint=hint) from error
+        self.notices += [f"`params.{name}` has no value at the base: gates read what this run gives." for name in given]
+        return pipeline
+
+    def _read(self, tree: Tree, profile: str | None, params: Mapping[str, str]) -> Pipeline:
+        return Documents(self.place.index, profile=profile, params=params).pipeline(tree)
 
     @cached_property
     def base(self) -> Base:
