@@ -145,7 +145,7 @@ def open_envelope(data: bytes) -> bytes:
     """The payload of what may be an envelope, and is believed whoever signed it; other bytes come back as they are."""
     try:
         return _unbase64(msgspec.json.decode(data, type=_Envelope).payload, "payload")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, IntegrityError):
         return data
 
 

@@ -25,6 +25,9 @@ _CHANGED = 4
 
 _DAMAGED = ("BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest", "IncompleteBody")
 _GONE = ("NoSuchKey", "PreconditionFailed")
+_REMOVED_TOGETHER = 1000
+"""Objects that S3 removes with one request."""
+
 _READ = "s3:GetObject (and s3:ListBucket on the bucket)"
 """Who may not list gets the same answer for what is not there as for what is not allowed."""
 
@@ -234,19 +237,20 @@ class Bucket:
             after = found[-1].name if found else after
 
     def delete(self, objects: Sequence[Found]) -> None:
-        """Remove these, each only while it is the one that was found; at most a thousand."""
-        if not objects:
-            return
+        """Remove these, each only while it is the one that was found."""
+        for start in range(0, len(objects), _REMOVED_TOGETHER):
+            self._delete_together(objects[start : start + _REMOVED_TOGETHER])
+
+    def _delete_together(self, objects: Sequence[Found]) -> None:
         wanted = [{"Key": f"{self._prefix}{found.name}", "ETag": found.etag} for found in objects]
         with self._asking(f"remove objects below {self.uri}", "s3:DeleteObject", "*"):
             answer = self._seen(self._client.delete_objects(**self._whole, Delete={"Objects": wanted, "Quiet": True}))
-        wrong = [
-            item for item in answer.get("Errors", ()) if item.get("Code") not in ("NoSuchKey", "PreconditionFailed")
-        ]
+        wrong = [item for item in answer.get("Errors", ()) if item.get("Code") not in _GONE]
         if wrong:
             first = wrong[0]
+            more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
             raise ServiceError(
-                f"cannot remove {first.get('Key')} and {len(wrong) - 1} more from {self.uri}: {first.get('Code')}",
+                f"cannot remove {first.get('Key')}{more} from {self.uri}: {first.get('Code')}",
                 hint=f"Allow s3:DeleteObject on {self._arn('*')}, where it is denied.",
             )
 
@@ -303,7 +307,7 @@ class Bucket:
 
 
 def _is_missing(error: Exception) -> bool:
-    return aws.code_of(error) in ("NoSuchKey", "404") and aws.code_of(error) != "NoSuchBucket"
+    return aws.code_of(error) in ("NoSuchKey", "404")
 
 
 def _sha256(data: bytes) -> str:

@@ -172,8 +172,7 @@ class Clearance:
         old = [found for found in self._bucket.all("marks/") if found.name != f"marks/{self._generation}"]
         for folder in ("leases/", "condemned/"):
             old += [found for found in self._bucket.all(folder) if now - found.modified > _KEPT_S]
-        for some in _batched(old):
-            self._bucket.delete(some)
+        self._bucket.delete(old)
         for name, upload, begun in self._bucket.uploads():
             if now - begun > LEASE_S:
                 self._bucket.abort(name, upload)
@@ -197,7 +196,7 @@ class Clearance:
             read = self._bucket.read(found.name) if found.size else None
             try:
                 yield found, msgspec.json.decode(read.data, type=Lease) if read is not None else None
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError):
                 yield found, Lease(generation=0)  # whatever it says: it holds everything back
 
     def _relied_on(self) -> set[str]:
