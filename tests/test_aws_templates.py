@@ -36,7 +36,9 @@ WRITES = {
     "ciml/records/main/ab/cd": "TrustedRole",
     "ciml/records/run/9-1/ab/cd": "TrustedRole StageRole",
     "ciml/records/pr/7/ab/cd": "PullRequestRole",
-    "ciml/records/branch/x/ab/cd": "",
+    "ciml/records/group/7/ab/cd": "PullRequestRole",
+    "ciml/records/branch/x/ab/cd": "PullRequestRole",
+    "ciml/records/user/ada/ab/cd": "",
     "ciml/state": "",
     "ciml/marks/1": "",
     "ciml/condemned/1": "",
@@ -46,7 +48,7 @@ WRITES = {
 """Key -> the roles that may write it."""
 
 
-def template() -> dict[str, Any]:
+def template(**parameters: str) -> dict[str, Any]:
     """The template, with parameters and other resources put in."""
 
     class Loader(yaml.SafeLoader):
@@ -54,7 +56,7 @@ def template() -> dict[str, Any]:
 
     text = TEMPLATE.read_text()
     defaults = {name: item.get("Default") for name, item in _plain(text)["Parameters"].items()}
-    values = {**defaults, **VALUES, "Bucket": BUCKET, "Bucket.Arn": f"arn:aws:s3:::{BUCKET}"}
+    values = {**defaults, **VALUES, **parameters, "Bucket": BUCKET, "Bucket.Arn": f"arn:aws:s3:::{BUCKET}"}
 
     def named(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
         assert isinstance(node, yaml.ScalarNode)
@@ -64,15 +66,21 @@ def template() -> dict[str, Any]:
         assert isinstance(node, yaml.ScalarNode)
         return re.sub(r"\$\{(.*?)\}", lambda match: str(values[match[1]]), node.value)
 
-    def first(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
-        assert isinstance(node, yaml.SequenceNode)
-        return loader.construct_object(node.value[1], deep=True)
+    conditions = {"MakesProvider": True, "StagesHaveSecrets": values["StageEnvironment"] != ""}
 
-    for tag, constructor in (("!Ref", named), ("!GetAtt", named), ("!Sub", substituted), ("!If", first)):
+    def chosen(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+        assert isinstance(node, yaml.SequenceNode)
+        return loader.construct_object(node.value[1 if conditions[node.value[0].value] else 2], deep=True)
+
+    for tag, constructor in (("!Ref", named), ("!GetAtt", named), ("!Sub", substituted), ("!If", chosen)):
         Loader.add_constructor(tag, constructor)
     for tag in ("!Not", "!Equals"):
         Loader.add_constructor(tag, lambda loader, node: None)
     document: dict[str, Any] = yaml.load(text, Loader)
+    for role in ROLES:
+        [statement] = document["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        subjects = statement["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
+        subjects[:] = [subject for subject in subjects if subject != "the AWS::NoValue"]
     return document
 
 

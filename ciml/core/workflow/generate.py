@@ -28,7 +28,7 @@ from ciml.core.workflow.order import (
     slug,
     waits,
 )
-from ciml.core.workflow.steps import STAGES, Settings, Steps
+from ciml.core.workflow.steps import Settings, Steps
 from ciml.core.yamltext import Folded, Node, text
 
 RUNNER = "ubuntu-24.04"
@@ -159,9 +159,8 @@ class _Workflow:
             **({"container": stage.image} if stage.image else {}),
             "timeout-minutes": minutes(stage),
         }
-        if stage.secrets:
-            job["environment"] = STAGES
         aws = name in self._read_s3
+        job |= self._steps.stage_environment(stage, aws=aws)
         job["permissions"] = self._steps.permissions(aws=aws)
         if fanned:
             chosen = f"${{{{ fromJSON(needs.plan.outputs.stages)['{name}'] }}}}"
@@ -230,8 +229,7 @@ class _Workflow:
             **({"container": slowest.image} if slowest.image else {}),
             "timeout-minutes": min(sum(minutes(self._stages[name]) for name in stages), LONGEST_MINUTES),
         }
-        if any(stage.secrets for stage in rerun):
-            job["environment"] = STAGES
+        job |= self._steps.stage_environment(*rerun, aws=aws)
         job["permissions"] = self._steps.permissions(aws=aws)
         job["steps"] = [
             *self._steps.begin(aws=aws),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ciml.core.pipeline import Pipeline, Stage
 from ciml.core.value import Value
-from ciml.core.yamltext import Node, Noted
+from ciml.core.yamltext import Folded, Node, Noted
 
 CHECKOUT = Noted(value="actions/checkout@8e8c483db84b4bee98b60c0593521ed34d9990e8", note="v6.0.1")
 UPLOAD = Noted(value="actions/upload-artifact@b7c566a772e6b6bfb58ed0dc250532a479d7789f", note="v6.0.0")
@@ -18,8 +18,9 @@ CREDENTIALS = Noted(
 TRUSTED = "ciml"
 """Environment whose secrets only the default branch and release tags should get."""
 UNTRUSTED = "ciml-untrusted"
+"""Of all jobs for other refs."""
 STAGES = "ciml-stages"
-"""Of the jobs that run the repository's code: what a stage's own secrets are for, and nothing of the registry."""
+"""As trusted, of the jobs that run the repository's code: for a stage's own secrets, and nothing of the registry."""
 
 _TAKEN = "${{ runner.temp }}/ciml/in"
 _HANDED = "${{ runner.temp }}/ciml/out"
@@ -43,6 +44,7 @@ class Steps:
 
     def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
         self._settings = settings
+        self._trusted = f"github.ref == 'refs/heads/{settings.default_branch}' || github.ref_type == 'tag'"
         self._registry_named = pipeline.registry is not None
         self._shared = any((where or "").startswith("s3://") for where in (pipeline.store, pipeline.ledger))
         self._moves = bool(pipeline.triggers.data or pipeline.triggers.schedules)
@@ -61,22 +63,39 @@ class Steps:
             told = {"ref": "${{ needs.plan.outputs.head }}", **told}
         steps: list[Node] = [{"uses": CHECKOUT, "with": told}]
         if self._shared or aws:
-            role = "${{ github.event_name == 'pull_request' && vars.CIML_AWS_ROLE_PULL_REQUEST || vars.CIML_AWS_ROLE }}"
+            role = f"({self._trusted}) && vars.CIML_AWS_ROLE || vars.CIML_AWS_ROLE_PULL_REQUEST"
             steps.append(
                 {
                     # A fork's pull request has no credential: what its jobs make travels as artifacts. And a
                     # runner inside AWS may have its own.
-                    "if": "!github.event.pull_request.head.repo.fork && vars.CIML_AWS_ROLE",
+                    "if": Folded(lines=("!github.event.pull_request.head.repo.fork", f"&& ({role})")),
                     "uses": CREDENTIALS,
-                    "with": {"role-to-assume": role, "aws-region": "${{ vars.AWS_REGION }}"},
+                    "with": {"role-to-assume": f"${{{{ {role} }}}}", "aws-region": "${{ vars.AWS_REGION }}"},
                 }
             )
         return steps
 
     def environment(self) -> str:
         """Secrets lie in an environment: one that only the default branch and release tags can use, and another."""
-        trusted = f"github.ref == 'refs/heads/{self._settings.default_branch}' || github.ref_type == 'tag'"
-        return f"${{{{ ({trusted}) && '{TRUSTED}' || '{UNTRUSTED}' }}}}"
+        return f"${{{{ ({self._trusted}) && '{TRUSTED}' || '{UNTRUSTED}' }}}}"
+
+    def stage_environment(self, *stages: Stage, aws: bool = False) -> dict[str, Node]:
+        """That of a job which runs these: where it has secrets, and where AWS could not tell its ref otherwise.
+
+        A token of a job without environment tells AWS the ref. That of the default branch, and a pull request's,
+        a role can name; those of other branches and merge groups are new each time.
+
+        Args:
+            stages: of the job.
+            aws: the job works with AWS, also where jobs share no store there.
+        """
+        if any(stage.secrets for stage in stages):
+            return {"environment": f"${{{{ ({self._trusted}) && '{STAGES}' || '{UNTRUSTED}' }}}}"}
+        if not (self._shared or aws):
+            return {}
+        # An empty name is none: https://github.com/actions/languageservices, workflow-v1.0.json, job-environment-name
+        told = f"!({self._trusted} || github.event_name == 'pull_request')"
+        return {"environment": f"${{{{ {told} && '{UNTRUSTED}' || '' }}}}"}
 
     def permissions(
         self, *, contents: str = "read", why: str = "the ledger is a branch", aws: bool = False, **others: str
