@@ -13,6 +13,7 @@ import io
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -35,6 +36,9 @@ _PARQUET = (".parquet", ".pq")
 _PACKED = (".gz", ".zst")
 LARGEST = 1 << 28
 """Bytes of facts that are remembered."""
+
+_DAMAGED = (OSError, ValueError, EOFError, csv.Error, zlib.error)
+"""What Python raises for a file that is gone, or for a header that is none."""
 
 _HEAD = 1 << 16
 """Bytes in which a header must end."""
@@ -181,7 +185,7 @@ def read_tables(files: Iterable[tuple[str | bytes, RepoPath]]) -> tuple[Part, ..
                 reader.add(batch)
         except pl.exceptions.NoDataError:
             return NoTable(reason=f"{name} is empty")
-        except (pl.exceptions.PanicException, pl.exceptions.PolarsError, OSError, ValueError, csv.Error) as error:
+        except (pl.exceptions.PanicException, pl.exceptions.PolarsError, *_DAMAGED) as error:
             # A panic is how polars fails at some files that are damaged; it is no Exception.
             first = harmless_text(str(error)).strip().partition("\n")[0]
             return NoTable(reason=f"{name} cannot be read: {first}")

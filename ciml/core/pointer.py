@@ -39,7 +39,7 @@ def directory_files(data: bytes, name: str) -> list[PointedFile]:
     """
     try:
         lines = msgspec.json.decode(data, type=list[_Line])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise IntegrityError(f"{name} is no list of a directory's files: {error}") from error
     for line in lines:
         parts = line.relpath.split("/")

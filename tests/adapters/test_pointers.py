@@ -138,7 +138,8 @@ def test_bytes_that_are_others(dvc: Dvc) -> None:
     (dvc.cache / "files/md5" / name[:2] / name[2:]).write_bytes(b"2")
     with pytest.raises(IntegrityError, match="is damaged or was edited: its MD5 is"):
         dvc.bring(dvc.pointer(name))
-    for lines in (b"{}", b'[{"md5": "x", "relpath": "a"}]', b'[{"md5": "%b", "relpath": "../a"}]' % (b"1" * 32)):
+    entry = b'[{"md5": "%b", "relpath": "%b"}]'
+    for lines in (b"{}", entry % (b"x", b"a"), entry % (b"1" * 32, b"../a"), entry % (b"1" * 32, b"\xff")):
         with pytest.raises(IntegrityError, match="list of"):
             dvc.bring(dvc.pointer(dvc.keep(lines, suffix=".dir")))
 

@@ -154,6 +154,8 @@ def test_packed() -> None:
         (b"PAR1 and nothing", "a.parquet", "cannot be read"),
         (b"not json\n", "a.jsonl", "cannot be read"),
         (gzip.compress(CSV.encode())[:-20], "a.csv.gz", "cannot be read"),
+        (gzip.compress(CSV.encode())[:2], "a.csv.gz", "cannot be read"),
+        (gzip.compress(CSV.encode())[:10] + b"\xff" * 99, "a.csv.gz", "cannot be read"),
     ],
 )
 def test_what_cannot_be_read(data: bytes, name: str, words: str) -> None:
