@@ -57,10 +57,10 @@ class Handover:
     def write(self, kind: str, name: str, value: Value) -> str:
         """The path of `<kind>/<name>.json` (`<name>.json` where kind is ""), which now holds the value."""
         target = os.path.join(self.folder, kind, f"{file_name(name)}.json")
-        os.makedirs(os.path.dirname(target), exist_ok=True)
         unfinished = f"{target}.new"
-        files.discard(unfinished)
         try:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            files.discard(unfinished)
             files.write_new(unfinished, msgspec.json.encode(value), 0o644)
             os.replace(unfinished, target)
         except OSError as error:
@@ -70,7 +70,10 @@ class Handover:
     def export(self, outputs: Iterable[Output], store: LocalStore) -> None:
         """Put the bytes of files and directories into `objects/`, listings included."""
         folder = f"{self.folder}/objects"
-        os.makedirs(folder, exist_ok=True)
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise files.outside(error, f"write {folder}") from error
         for output in outputs:
             for part in _objects(output, store):
                 target = f"{folder}/{part.digest}"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from ciml.adapters import files
 from ciml.adapters.locks import Lock, try_lock
 from ciml.core.alert import Alert
 from ciml.core.value import Value
@@ -90,13 +91,7 @@ class Outbox:
             names = [name for name in os.listdir(self._folder) if name.endswith(ending)]
         except FileNotFoundError:
             return []
-        return sorted(names, key=lambda name: (self._age(name), name))
-
-    def _age(self, name: str) -> float:
-        try:
-            return os.stat(self._path(name)).st_mtime
-        except FileNotFoundError:
-            return 0.0
+        return sorted(names, key=lambda name: (_age(self._path(name)), name))
 
     def _read(self, name: str) -> Pending | None:
         try:
@@ -121,17 +116,26 @@ class Outbox:
             pass
 
     def _prune(self) -> None:
-        marks = os.listdir(self._marks)
-        if len(marks) > MARKS:
-            marks.sort(key=lambda name: os.stat(os.path.join(self._marks, name)).st_mtime)
-            for name in marks[: MARKS // 10]:
-                os.unlink(os.path.join(self._marks, name))
+        """Remove the oldest marks where there are many; another process may do the same at this moment."""
+        names = os.listdir(self._marks)
+        if len(names) > MARKS:
+            paths = [os.path.join(self._marks, name) for name in names]
+            for path in sorted(paths, key=_age)[: MARKS // 10]:
+                files.discard(path)
 
     def _path(self, name: str) -> str:
         return os.path.join(self._folder, name)
 
     def _mark(self, name: str) -> str:
         return os.path.join(self._marks, name.removesuffix(".json"))
+
+
+def _age(path: str) -> float:
+    """When a file was written, in s since 1970; 0 where it is gone meanwhile."""
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _name(alert: Alert, target: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ciml.adapters.alerts import Alerts, Limits
-from ciml.adapters.outbox import ATTEMPTS
+from ciml.adapters.outbox import ATTEMPTS, MARKS
 from ciml.core.alert import Alert, NotSent, Occasion, Sent
 from tests.story import d
 
@@ -283,6 +283,21 @@ def test_without_the_extra_the_warning_names_the_command(tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == '() sending needs `pip install "ciml[alerts]"`\n'
+
+
+def test_old_marks_go(tmp_path: Path, hook: Hook) -> None:
+    """Of many marks the oldest are removed; that another process has just removed one is no failure."""
+    marks = tmp_path / "sent"
+    marks.mkdir()
+    for number in range(MARKS):
+        (marks / f"{number:05}").touch()
+        os.utime(marks / f"{number:05}", (number, number))
+    (marks / "gone").symlink_to("nowhere")
+
+    assert isinstance(Alerts(str(tmp_path), hook.url).send([alert("a1")])[0], Sent)
+
+    assert len(hook.got) == 1
+    assert not (marks / "00000").exists() and (marks / f"{MARKS - 1:05}").exists()
 
 
 def test_two_processes_send_an_alert_once(tmp_path: Path, hook: Hook) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ciml.adapters.handover import Handover, file_name
 from ciml.adapters.stores.local import LocalStore
-from ciml.core.errors import ConfigurationError, IntegrityError, TrustError
+from ciml.core.errors import ConfigurationError, IntegrityError, ServiceError, TrustError
 from ciml.core.handover import PLANNED, RESCORED, SETTLED, StageOutcome
 from ciml.core.ids import Digest, RepoPath, StageName
 from ciml.core.results import Failed, Output, Ran, Record
@@ -48,6 +48,16 @@ def test_bytes_and_results_reach_another_store(tmp_path: Path) -> None:
     assert (tmp_path / "back/deep/script.sh").stat().st_mode & 0o111
     assert (tmp_path / "back/deep/empty").is_dir()
     assert (tmp_path / "back/model.bin").read_bytes() == b"weights"
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """What the system refuses is exit 5 and names the file."""
+    (tmp_path / "file").touch()
+    handed = Handover(str(tmp_path / "file"))
+    with pytest.raises(ServiceError, match=r"cannot write .*/file/results/train\.json"):
+        handed.write("results", "train", outcome("train"))
+    with pytest.raises(ServiceError, match=r"cannot write .*/file/objects"):
+        handed.export([], store(tmp_path / "here"))
 
 
 def test_a_failure_is_handed_on_too(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ class _Running:
         if self._process.output is not None:
             self._selector.register(self._process.output, selectors.EVENT_READ)
         self._exited = False
+        self._reaped = False
 
     def end(self, timeout_s: float) -> str | None:
         """Why it failed, None where it did not."""
@@ -103,8 +104,6 @@ class _Running:
         if code > 128 and code - 128 in set(signal.Signals):
             return f"was killed by {signal.Signals(code - 128).name}"
         return f"ended with exit code {code}" if code else None
-
-    _reaped = False
 
     def close(self) -> None:
         """End what is left of it, in whatever session it hides."""
