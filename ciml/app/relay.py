@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 
+import msgspec
+
 from ciml.app.ports import Executor, Store
 from ciml.app.run import MakesOrders
 from ciml.core.handover import StageOutcome, record_of
 from ciml.core.ids import Digest, StageName
+from ciml.core.metrics import parse
 from ciml.core.order import WorkOrder
 from ciml.core.pipeline import Place
 from ciml.core.plan import Graph, State
@@ -24,7 +27,8 @@ class Relay:
     """The port Executor of a job that runs some stages, or none: the others' results are those handed on.
 
     A result counts only where its job computed the key that this one computes: whatever a job
-    says, nothing is taken for the outcome of this commit's stage that is not.
+    says, nothing is taken for the outcome of this commit's stage that is not. Numbers are read
+    from the metrics files again, so that a record says nothing that its bytes do not.
 
     Args:
         outcomes: what other jobs handed on.
@@ -80,7 +84,16 @@ class Relay:
         wrong = self._wrong(order, record)
         if wrong is not None:
             return wrong
-        return outcome.result if isinstance(outcome.result, Ran) else Restored(record=record)
+        record = self._measured(order, record)
+        if isinstance(outcome.result, Ran):
+            return msgspec.structs.replace(outcome.result, record=record)
+        return Restored(record=record)
+
+    def _measured(self, order: WorkOrder, record: Record) -> Record:
+        """The record with the numbers that its metrics files have, whatever it says itself."""
+        files = {output.path: output.digest for output in record.outputs if output.path in order.metrics}
+        metrics = {path: parse(self._store.read(digest), path) for path, digest in files.items()}
+        return msgspec.structs.replace(record, metrics=metrics)
 
     def _wrong(self, order: WorkOrder, record: Record) -> Failed | None:
         if record.key != order.key:
@@ -120,5 +133,6 @@ class RelayedOrders:
             recipe=self._graph.recipes[name],
             key=key,
             outputs=tuple(Place(path=place.inside, inside=place.inside) for place in stage.outputs),
+            metrics=tuple(place.inside for place in stage.outputs if place.path in stage.metrics),
             platform=self._graph.surroundings.platform,
         )

@@ -93,3 +93,29 @@ def test_a_stage_that_handed_nothing_on_is_spoken_for_by_nobody(forge: Forge) ->
     answer = jobs.job("settle", "settle", artifacts=APART)
     assert answer.code == 11, answer
     assert "handed no result on" in answer.out
+
+
+def test_numbers_are_those_of_the_bytes(forge: Forge) -> None:
+    """A record tells of better numbers than the metrics file that came with it: what is judged is the file."""
+    jobs = forge.pull_request()
+    made(jobs)
+    scored = jobs.folder / "score/out/results/score.json"
+    scored.write_text(better(scored.read_text()))
+    answer = jobs.job("settle", "settle", artifacts=APART)
+    assert (answer.code, jobs.outputs["verdict"]) == (10, "rejected"), answer
+    assert "0.99" not in (jobs.folder / "settle/out/report.json").read_text()
+
+
+def test_a_stage_without_metrics_has_none(forge: Forge) -> None:
+    """Training measures nothing by ciml.yaml: numbers in its own record, under its own key, are not its to have."""
+    jobs = forge.pull_request()
+    made(jobs)
+    measured = json.loads((jobs.folder / "score/out/results/score.json").read_text())["result"]["record"]["metrics"]
+    trained = jobs.folder / "train/out/results/train.json"
+    told = json.loads(trained.read_text())
+    told["result"]["record"]["metrics"] = _raised(measured)
+    trained.write_text(json.dumps(told))
+    answer = jobs.job("settle", "settle", artifacts=APART)
+    assert (answer.code, jobs.outputs["verdict"]) == (10, "rejected"), answer
+    kept = (path for path in (jobs.folder / "settle/work/.git/ciml/store").rglob("*") if path.is_file())
+    assert not any(b"0.99" in path.read_bytes() for path in kept)
