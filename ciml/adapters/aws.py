@@ -40,7 +40,6 @@ _DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
 _NOT_ALLOWED = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>arn:\S+))?")
 
 _CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError")
-_MISTAKES = ("NoRegionError", "InvalidRegionError", "ParamValidationError", "ProfileNotFound", "UnknownEndpointError")
 
 
 def client(

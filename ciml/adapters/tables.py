@@ -24,7 +24,7 @@ from ciml import __version__
 from ciml.core.errors import MissingExtraError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.neutralise import harmless_text
-from ciml.core.tablefacts import Facts, NoTable, Part, TableFacts
+from ciml.core.tablefacts import NoTable, Part, TableFacts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -137,20 +137,6 @@ def _suffix(name: str) -> str | None:
         plain = plain.removesuffix(packed)
     found = next((suffix for suffix in (*_TEXT, *_LINES, *_PARQUET) if plain.endswith(suffix)), None)
     return None if found in _PARQUET and plain != name.lower() else found
-
-
-def read_table(source: str | bytes, name: RepoPath) -> Facts:
-    """The facts of one file.
-
-    Args:
-        source: its absolute path, or its bytes.
-        name: what it is called; the end says what it is.
-
-    Raises:
-        MissingExtraError: polars is not installed.
-    """
-    found = read_tables([(source, name)])
-    return found if isinstance(found, NoTable) else found[0].facts
 
 
 def read_tables(files: Iterable[tuple[str | bytes, RepoPath]]) -> tuple[Part, ...] | NoTable:

@@ -6,7 +6,7 @@ with a literal. What cannot be known without running the code is not guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ciml.core.ids import RepoPath
@@ -93,12 +93,11 @@ def closures(
     *,
     look_up: Callable[[Collection[RepoPath]], Mapping[RepoPath, bool]],
     imports: Callable[[Collection[RepoPath]], Mapping[RepoPath, tuple[ImportedName, ...]]],
-    extra: Sequence[RepoPath] = (),
 ) -> dict[Starts, dict[RepoPath, RepoPath]]:
     """For each group: the modules it brings -> the file that imports each. The starts themselves are left out.
 
-    An absolute import is looked for beside the script that started, then in the workdir, the root,
-    `src/` and `extra`; a package brings the `__init__.py` of every package around it. A start whose
+    An absolute import is looked for beside the script that started, then in the workdir, the root
+    and `src/`; a package brings the `__init__.py` of every package around it. A start whose
     folder is a package brings that as well, since `python -m` would import it.
 
     All groups advance together, so the number of batches is the depth of the deepest chain.
@@ -107,28 +106,14 @@ def closures(
         groups: what each stage names.
         look_up: those of the paths that exist -> whether it is a directory.
         imports: for Python files that exist, what each imports (`imports_of`, remembered by object id).
-        extra: more folders to look in, such as those of PYTHONPATH.
     """
-    graph = _Modules(extra)
+    graph = _Modules()
     walks = [_Walk(group, graph) for group in dict.fromkeys(groups)]
     pending = walks
     while pending:
         graph.learn(look_up, imports)
         pending = [walk for walk in pending if not walk.advance()]
     return {walk.group: walk.reached for walk in walks}
-
-
-def closure(
-    starts: Iterable[RepoPath],
-    workdir: RepoPath,
-    *,
-    look_up: Callable[[Collection[RepoPath]], Mapping[RepoPath, bool]],
-    imports: Callable[[Collection[RepoPath]], Mapping[RepoPath, tuple[ImportedName, ...]]],
-    extra: Sequence[RepoPath] = (),
-) -> dict[RepoPath, RepoPath]:
-    """`closures` of one group."""
-    group = (tuple(starts), workdir)
-    return closures([group], look_up=look_up, imports=imports, extra=extra)[group]
 
 
 class _UnknownError(Exception):
@@ -147,8 +132,7 @@ class _Where(Value, frozen=True):
 class _Modules:
     """What is known of the repository's modules so far, and what must be looked up next."""
 
-    def __init__(self, extra: Sequence[RepoPath]) -> None:
-        self.extra = tuple(extra)
+    def __init__(self) -> None:
         self.kinds: dict[RepoPath, bool | None] = {}
         """Path -> whether it is a directory; None where nothing is there."""
         self.names: dict[RepoPath, tuple[ImportedName, ...]] = {}
@@ -294,7 +278,7 @@ class _Walk:
         self.reached: dict[RepoPath, RepoPath] = {}
         starts, workdir = group
         folders = tuple(dict.fromkeys(RepoPath(start.rpartition("/")[0]) for start in starts))
-        search = tuple(dict.fromkeys((workdir, RepoPath(""), RepoPath("src"), *modules.extra)))
+        search = tuple(dict.fromkeys((workdir, RepoPath(""), RepoPath("src"))))
         self._modules = modules
         self._anywhere = _Where(folders, search)
         self._beside = {folder: _Where((folder,), search) for folder in folders}

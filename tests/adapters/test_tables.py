@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ciml.adapters.tables import Tables, is_table, read_table, read_tables
+from ciml.adapters.tables import Tables, is_table, read_tables
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.tablefacts import POINTS, ColumnFacts, Facts, NoTable, TableFacts
 
@@ -21,7 +21,13 @@ NAME = RepoPath("data/a.csv")
 
 
 def read(data: str | bytes, name: str = NAME) -> Facts:
-    return read_table(data.encode() if isinstance(data, str) else data, RepoPath(name))
+    return read_one(data.encode() if isinstance(data, str) else data, name)
+
+
+def read_one(source: str | bytes, name: str) -> Facts:
+    """The facts of one file, by its path or its bytes."""
+    found = read_tables([(source, RepoPath(name))])
+    return found if isinstance(found, NoTable) else found[0].facts
 
 
 def table(data: str | bytes, name: str = NAME) -> TableFacts:
@@ -168,7 +174,7 @@ def test_what_cannot_be_read(data: bytes, name: str, words: str) -> None:
 
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
     """A path that leads nowhere is a reason, not a crash."""
-    facts = read_table(str(tmp_path / "gone.csv"), NAME)
+    facts = read_one(str(tmp_path / "gone.csv"), NAME)
     assert isinstance(facts, NoTable)
 
 
@@ -176,15 +182,15 @@ def test_a_name_that_is_a_pattern(tmp_path: Path) -> None:
     """`*.csv` names a file, and not all of them."""
     (tmp_path / "a.csv").write_text("x\n1\n")
     (tmp_path / "*.csv").write_text("x\n1\n2\n")
-    facts = read_table(str(tmp_path / "*.csv"), RepoPath("*.csv"))
+    facts = read_one(str(tmp_path / "*.csv"), "*.csv")
     assert isinstance(facts, TableFacts)
     assert facts.rows == 2
 
 
 _READ = """
 import sys
-from ciml.adapters.tables import read_table
-facts = read_table(sys.argv[1], "a.csv")
+from ciml.adapters.tables import read_tables
+facts = read_tables([(sys.argv[1], "a.csv")])[0].facts
 own = next(line for line in open("/proc/self/status") if line.startswith("RssAnon"))
 print(facts.rows, len(facts.columns[1].distribution.values), own.split()[1])
 """

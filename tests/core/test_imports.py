@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from ciml.core.ids import RepoPath
-from ciml.core.imports import UNREADABLE, ImportedName, closure, closures, imports_of
+from ciml.core.imports import UNREADABLE, ImportedName, closures, imports_of
 
 
 class Repository:
@@ -25,14 +25,9 @@ class Repository:
     def imports(self, paths: Collection[RepoPath]) -> dict[RepoPath, tuple[ImportedName, ...]]:
         return {path: imports_of(self.files[path].encode()) for path in paths}
 
-    def closure(self, *starts: str, workdir: str = "", extra: tuple[str, ...] = ()) -> dict[str, str]:
-        reached = closure(
-            [RepoPath(start) for start in starts],
-            RepoPath(workdir),
-            look_up=self.look_up,
-            imports=self.imports,
-            extra=[RepoPath(folder) for folder in extra],
-        )
+    def closure(self, *starts: str, workdir: str = "") -> dict[str, str]:
+        group = (tuple(RepoPath(start) for start in starts), RepoPath(workdir))
+        reached = closures([group], look_up=self.look_up, imports=self.imports)[group]
         return dict(sorted(reached.items()))
 
 
@@ -102,17 +97,16 @@ def test_an_attribute_is_not_taken_for_a_module() -> None:
 
 def test_the_script_comes_first_then_workdir_root_and_src() -> None:
     """The order of the search decides between modules of one name."""
-    everywhere = {"jobs/t.py": "import m", "jobs/m.py": "", "work/m.py": "", "m.py": "", "src/m.py": "", "lib/m.py": ""}
+    everywhere = {"jobs/t.py": "import m", "jobs/m.py": "", "work/m.py": "", "m.py": "", "src/m.py": ""}
     for gone, expected in [
         (None, "jobs/m.py"),
         ("jobs/m.py", "work/m.py"),
         ("work/m.py", "m.py"),
         ("m.py", "src/m.py"),
-        ("src/m.py", "lib/m.py"),
     ]:
         if gone:
             del everywhere[gone]
-        assert list(Repository(everywhere).closure("jobs/t.py", workdir="work", extra=("lib",))) == [expected]
+        assert list(Repository(everywhere).closure("jobs/t.py", workdir="work")) == [expected]
 
 
 def test_a_module_is_found_beside_the_script_that_started_not_beside_itself() -> None:

@@ -264,11 +264,6 @@ class Repository:
         answer = self.git.ask("symbolic-ref", "-q", f"refs/remotes/{remote}/HEAD")
         return decoded(answer.out.strip()).removeprefix(f"refs/remotes/{remote}/") or None
 
-    def pushed_head(self, branch: str, remote: str = "origin") -> CommitSha | None:
-        """The commit that the remote's branch was at when it was last fetched or pushed."""
-        found = self.objects.find(f"refs/remotes/{remote}/{branch}^{{commit}}")
-        return CommitSha(found[0]) if found else None
-
     def remote_default(self, remote: str = "origin") -> tuple[str, CommitSha | None]:
         """The remote's default branch and where it is now, asked of the remote itself.
 

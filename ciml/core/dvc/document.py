@@ -25,8 +25,6 @@ _HEADER = """\
 #  - A text in `run` is for `bash -euo pipefail`: the first command that fails ends it.
 #  - Nothing like dvc.lock is committed: what was made from what is in the store, found by its key.
 """
-_NO_TEMPLATES = ("matrix", "vars", "desc", "meta")
-"""Keys of a stage whose texts are not looked at once more, or never."""
 _NO_MODELS = """
 # A model is judged by its gate, and registered:
 # models:
