@@ -94,8 +94,9 @@ class Orders:
         return OrderEnvironment(python=environment.python, requirements=requirements)
 
     def _inputs(self, name: StageName, states: Mapping[StageName, State]) -> list[OrderInput]:
-        known = {other: state for other, state in states.items() if isinstance(state, Known)}
         inputs = self._graph.inputs[name]
+        makers = {item.stage for item in inputs if isinstance(item, ProducedInput)}
+        known = {maker: state for maker in makers if isinstance(state := states.get(maker), Known)}
         made = made_inputs(inputs, known, self._evidence)
         orders: list[OrderInput] = []
         for item in inputs:

@@ -7,6 +7,7 @@ Meta is what an error says would be right; `placeholders` marks the text in whic
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -118,7 +119,9 @@ class DefaultsKeys(Keys, frozen=True, kw_only=True):
     timeout: Annotated[Duration | UnsetType, _about("After this the stage is ended and has failed.")] = UNSET
     retry: Annotated[RetryKeys | UnsetType, _about("When and how often a failed stage is tried again.")] = UNSET
     runs_on: Annotated[str | list[str] | UnsetType, _about("Labels of the CI job that runs the stage.")] = UNSET
-    image: Annotated[str | UnsetType, _about("Container image of its CI job, part of the key; elsewhere no container is used.")] = UNSET
+    image: Annotated[
+        str | UnsetType, _about("Container image of its CI job, part of the key; elsewhere no container is used.")
+    ] = UNSET
     workdir: Annotated[Path | UnsetType, _about("The directory that the command starts in.")] = UNSET
     cache: Annotated[bool | UnsetType, _about("false: the stage runs every time.")] = UNSET
     platform: Annotated[
@@ -329,14 +332,14 @@ def not_acted_on(document: Document) -> list[str]:
 
 def _given(keys: Keys, prefix: str) -> list[str]:
     """The keys with another value than their default among those that are not acted on."""
-    wanted = frozenset[str]().union(*(NOT_ACTED_ON.get(kind.__name__, ()) for kind in type(keys).__mro__))
-    if not wanted:
-        return []  # of thousands of stages, whose fields would take longer to look at than to read
-    return [
-        prefix + field.encode_name
-        for field in msgspec.structs.fields(keys)
-        if field.encode_name in wanted and getattr(keys, field.name) != _default(field)
-    ]
+    return [prefix + field.encode_name for field in _idle(type(keys)) if getattr(keys, field.name) != _default(field)]
+
+
+@cache
+def _idle(kind: type[Keys]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a type that nothing follows from; looked up once, since there may be thousands of stages."""
+    wanted = frozenset[str]().union(*(NOT_ACTED_ON.get(base.__name__, ()) for base in kind.__mro__))
+    return tuple(field for field in msgspec.structs.fields(kind) if field.encode_name in wanted)
 
 
 def _default(field: msgspec.structs.FieldInfo) -> object:
