@@ -246,6 +246,12 @@ def test_jobs_with_rights_run_no_code_of_the_repository(tmp_path: Path) -> None:
         assert "run" not in {key for step in job["steps"] for key in step}, name
 
 
+def test_a_fork_s_report_may_do_what_it_does(tmp_path: Path) -> None:
+    """It writes a check run and a comment, and no status, which a rule of the branch may require."""
+    [job] = json_of(written(tmp_path / "repo", SMALLEST)["ciml-report.yml"])["jobs"].values()
+    assert job["permissions"] == {"actions": "read", "checks": "write", "contents": "read", "pull-requests": "write"}
+
+
 def test_no_push_makes_another_wait(tmp_path: Path) -> None:
     """Of runs that wait for each other GitHub drops all but the newest: each push has a group of its own."""
     told = json_of(written(tmp_path / "repo", MANY)["ciml.yml"])["concurrency"]

@@ -23,7 +23,6 @@ def report_workflow(settings: Settings) -> str:
         "checks": Noted(value="write", note="check run with the lines at fault"),
         "contents": Noted(value="read", note="the default branch's code"),
         "pull-requests": Noted(value="write", note="one comment"),
-        "statuses": Noted(value="write", note="status of the commit"),
     }
     job: dict[str, Node] = {
         "name": "report",
