@@ -14,7 +14,7 @@ from mlflow.tracking.request_auth.registry import _request_auth_provider_registr
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.exceptions import ContentDecodingError
-from requests.utils import get_netrc_auth
+from requests.utils import get_auth_from_url, get_netrc_auth
 
 NAME = "ciml-bounds"
 """What MLFLOW_TRACKING_AUTH says of it."""
@@ -27,10 +27,11 @@ _CHUNK = 1 << 16
 
 class _Bounds(AuthBase):
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        # Without any authentication requests would look here by itself.
-        known = get_netrc_auth(r.url) if r.url and "Authorization" not in r.headers else None
-        if known:
-            HTTPBasicAuth(*known)(r)
+        if r.url and "Authorization" not in r.headers:
+            # Without any authentication requests would look here by itself.
+            user, password = get_netrc_auth(r.url) or get_auth_from_url(r.url)
+            if user or password:
+                HTTPBasicAuth(user, password)(r)
         r.register_hook("response", _read)  # type: ignore[no-untyped-call]
         return r
 

@@ -28,6 +28,9 @@ class _Server(ThreadingHTTPServer):
     answer: Iterator[bytes] | bytes = b""
     gone = False
     """Whether a question about a single version finds it removed."""
+    status = 200
+    hangs: threading.Event | None = None
+    """Nothing is answered before it is set."""
     heard: list[tuple[str, str | None]]
 
 
@@ -36,8 +39,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.heard.append((self.command, self.headers.get("Authorization")))
+        if self.server.hangs:
+            self.server.hangs.wait()
         gone = self.server.gone and "/model-versions/get?" in self.path
-        self.send_response(404 if gone else 200)
+        self.send_response(404 if gone else self.server.status)
         self.send_header("Content-Type", "application/json")
         answer = b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}' if gone else self.server.answer
         if isinstance(answer, bytes):
@@ -105,6 +110,54 @@ def test_c142_another_answer_than_was_asked_for_is_a_service_error(
         assert (caught.value.code, said in caught.value.message) == (5, True)
 
 
+def _refused(registry: MlflowRegistry, question: Callable[[], object]) -> ServiceError:
+    with pytest.raises(ServiceError) as caught:
+        question()
+    assert caught.value.code == 5
+    assert "s3cret" not in f"{caught.value.message}{caught.value.hint}"
+    assert registry.identity in caught.value.message
+    return caught.value
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 429, 500, 503])
+def test_c143_what_a_registry_refuses_is_exit_5(
+    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """MLflow 401/403/404/410/429/500/503 → bounded, message names the URL without credentials; exit 5."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    server.answer, server.status = b'{"error_code": "OTHER", "message": "no"}', status
+    registry = MlflowRegistry(f"http://ada:s3cret@127.0.0.1:{server.server_address[1]}", scratch=str(tmp_path))
+    for ask in (lambda: registry.rows(MODEL, OURS), lambda: registry.row(MODEL, 1)):
+        _refused(registry, ask)
+    assert len(server.heard) <= 4
+
+
+def test_c143_a_registry_that_hangs_is_given_up(
+    answering: Answering, server: _Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No answer at all → given up after the time that was set, once for each try."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    registry, server.hangs = answering(b""), threading.Event()
+    try:
+        _refused(registry, lambda: registry.rows(MODEL, OURS))
+    finally:
+        server.hangs.set()
+    assert len(server.heard) == 2
+
+
+@pytest.mark.parametrize("scheme", ["http://ada:s3cret@registry.invalid", "https://ada:s3cret@127.0.0.1:{port}"])
+def test_c143_a_name_or_a_certificate_that_does_not_hold(
+    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """DNS fail, TLS fail → bounded, message names the URL without credentials; exit 5."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    registry = MlflowRegistry(scheme.format(port=server.server_address[1]), scratch=str(tmp_path))
+    _refused(registry, lambda: registry.rows(MODEL, OURS))
+
+
 def test_a_version_that_is_removed_while_it_is_listed_is_not_there(answering: Answering, server: _Server) -> None:
     """MLflow reads tags after rows: a row that another job sweeps in between comes without any, and is no failure."""
     server.gone = True
@@ -142,12 +195,18 @@ def test_c142_an_answer_without_end_is_given_up(answering: Answering) -> None:
 def test_credentials_are_sent_as_without_limits(
     answering: Answering, server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token, a name and a password, a .netrc: each reaches the server."""
+    """A token, a .netrc, a name and a password in the address: each reaches the server."""
     registry = answering(version())
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    MlflowRegistry(f"http://ada:s3cret@127.0.0.1:{server.server_address[1]}", scratch=str(tmp_path)).row(MODEL, 1)
     registry.row(MODEL, 1)
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login ann password secret\n")
     registry.row(MODEL, 1)
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "abc")
     registry.row(MODEL, 1)
-    assert [sent for _, sent in server.heard] == [None, "Basic YW5uOnNlY3JldA==", "Bearer abc"]
+    assert [sent for _, sent in server.heard] == [
+        "Basic YWRhOnMzY3JldA==",
+        None,
+        "Basic YW5uOnNlY3JldA==",
+        "Bearer abc",
+    ]

@@ -273,7 +273,7 @@ def test_c130_a_lost_answer_makes_one_row_and_is_said_to_be_lost(
 def test_c143_an_unreachable_registry_is_exit_5_without_credentials(
     model: ModelName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DNS fail, refused connection → bounded, message names URL without credentials; exit 5."""
+    """Refused connection → bounded, message names URL without credentials; exit 5."""
     registry = MlflowRegistry(f"http://ada:s3cret@127.0.0.1:{free_port()}", scratch=str(tmp_path))
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ServiceError) as caught:
