@@ -25,14 +25,16 @@ def added(scratch: Path, measure: Measure) -> Iterator[Row]:
     """P7: data is taken in, durably."""
     for name, (files, length) in SHAPES.items():
         ours, theirs = projects(scratch / name.replace(" ", ""), files, length)
-        add, dvc, limit = measure(
+        add, dvc, copy, limit = measure(
             [
                 _command("ciml data add", ("ciml", "data", "add", "data"), ours, _forget(ours)),
                 _command("dvc add", ("dvc", "add", "-q", "data"), theirs, _forget(theirs)),
+                _command("cp -r; sync", ("sh", "-c", "cp -r data copied && sync"), ours, _gone(ours / "copied")),
                 _command("sha256sum on two cores", ("sh", "-c", _HASH), ours),
             ]
         )
         yield compared("P7", f"add {name}", add, dvc, 1 / 8)
+        yield compared("P7", f"add {name}, against a copy", add, copy, None)
         yield bounded("P7", f"add {name}", add, limit=limit.seconds, what="sha256sum -P 2", goal=1 / 0.7)
         yield memory("P11", f"add {name}", add, limit_mb=MEMORY_LIMIT_MB)
 
@@ -91,6 +93,11 @@ def projects(here: Path, files: int, length: int) -> tuple[Path, Path]:
     ):
         peers.call(("dvc", "config", "--local", setting, value), theirs)
     return ours, theirs
+
+
+def _gone(folder: Path) -> Callable[[], None]:
+    """Remove a folder."""
+    return lambda: shutil.rmtree(folder, ignore_errors=True)
 
 
 def _forget(project: Path) -> Callable[[], None]:
