@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import socket
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -95,23 +98,34 @@ def test_an_object_under_a_wrong_name_is_refused(tmp_path: Path) -> None:
         Handover(str(tmp_path)).take_in(store(tmp_path / "store"))
 
 
-@pytest.mark.parametrize("kind", ["link", "folder", "pipe", "name"])
+@pytest.mark.parametrize("kind", ["link", "dangling", "folder", "pipe", "socket", "name", "archive"])
 def test_c128_nothing_but_regular_files_is_read(tmp_path: Path, kind: str) -> None:
-    """128. Zip/tar from artifact with ../, absolute, links, devices: the importer refuses each; exit 6."""
+    """128. Links, pipes, sockets, odd names, archives: none is unpacked or followed; exit 6, and no byte is stored."""
     objects = tmp_path / "objects"
     objects.mkdir()
-    path = objects / ("../" if kind == "never" else "a" * 64)
+    path = objects / ("a" * 64)
     match kind:
         case "link":
             path.symlink_to("/etc/passwd")
+        case "dangling":
+            path.symlink_to("../../outside")
         case "folder":
             path.mkdir()
         case "pipe":
             os.mkfifo(path)
+        case "socket":
+            with contextlib.chdir(objects), socket.socket(socket.AF_UNIX) as listening:
+                listening.bind(path.name)
         case "name":
             (objects / "..%2fpasswd").write_bytes(b"x")
+        case "archive":
+            with zipfile.ZipFile(objects / "more.zip", "w") as archive:
+                archive.writestr("../../outside", b"x")
+    into = store(tmp_path / "store")
     with pytest.raises(TrustError):
-        Handover(str(tmp_path)).take_in(store(tmp_path / "store"))
+        Handover(str(tmp_path)).take_in(into)
+    assert into.stats().objects == 0
+    assert not (tmp_path.parent / "outside").exists()
 
 
 def test_a_link_in_the_place_of_a_result_is_refused(tmp_path: Path) -> None:
