@@ -133,10 +133,15 @@ def _struct(info: inspect.StructType) -> _Reader:
             if fields[key][0] not in values:
                 whole = False
                 if key not in node.items:
-                    mistakes.append(Mistake(node, f"needs the key '{key}'", f"add `{key}:`"))
+                    mistakes.append(Mistake(node, f"needs the key '{key}'", f"add `{key}:{_only(fields[key][1])}`"))
         return make(**values) if whole else BAD
 
     return _Reader(read=read, wanted=f"a mapping with {_listed(fields)}", kind="mapping")
+
+
+def _only(value: _Reader) -> str:
+    """The value, after a space, where no other is allowed."""
+    return f" {value.wanted}" if value.kind == "literal" and not value.wanted.startswith("one of ") else ""
 
 
 def _listed(keys: Items[str, object]) -> str:

@@ -296,12 +296,25 @@ def _events(text: str, file: str) -> Iterator[yaml.Event]:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         problem = " ".join(filter(None, (error.context, error.problem)))
-        hint = "indent with spaces" if "'\\t'" in problem or _tab_at(text, mark) else None
+        tab = "'\\t'" in problem or _tab_at(text, mark)
+        hint = "indent with spaces" if tab else _HINTS.get(error.problem or "")
         refusal = Problem(message=f"is not YAML: {problem}", file=file, line=place[0], column=place[1], hint=hint)
         raise ConfigurationError(problems=[refusal]) from error
     except yaml.YAMLError as error:
         refusal = Problem(message=f"is not YAML: {error}", file=file, line=1, column=1)
         raise ConfigurationError(problems=[refusal]) from error
+
+
+_HINTS = {
+    "mapping values are not allowed in this context": (
+        "a key's colon wants a space after it, here or on the line above; text that holds `: ` wants quotes"
+    ),
+    "did not find expected key": "keys of one mapping are indented alike: look at this line and the one above",
+    "did not find expected '-' indicator": "items of one list are indented alike: look at this line and the one above",
+    "did not find expected ',' or ']'": "a `[` is not closed, or a comma is missing",
+    "did not find expected ',' or '}'": "a `{` is not closed, or a comma is missing",
+}
+"""What people mostly did where libyaml says this."""
 
 
 def _tab_at(text: str, mark: yaml.Mark | None) -> bool:

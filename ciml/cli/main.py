@@ -80,6 +80,9 @@ def _command(arguments: list[str], missing: Callable[[MissingExtraError], int] |
         return missing(error) if missing and isinstance(error, MissingExtraError) else _tell(error)
     except click.exceptions.Exit as error:
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        return ExitCode.USAGE
     except click.ClickException as error:
         where = f" ({error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
         sys.stderr.write(f"error: {error.format_message()}{where}\n")

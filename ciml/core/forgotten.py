@@ -1,4 +1,4 @@
-"""Why a stage failed, when it failed for an input or a parameter that it did not declare.
+"""Why a stage failed, when it failed for an input, a parameter or a package that it did not declare.
 
 An isolated stage sees what it declares and nothing else, so a forgotten input looks to it like
 a file that does not exist. The end of its log names the file, the module or the key; whether
@@ -56,7 +56,7 @@ def forgotten(log: str, order: WorkOrder, known: Known, *, root: str) -> str | N
         found = _undeclared(path, order, known)
         if found is not None:
             return f"{found} is in the repository but is not an input of stage {order.stage}"
-    return _missing_parameter(log, order, known)
+    return _missing_parameter(log, order, known) or _missing_package(log, order)
 
 
 def _undeclared(path: str, order: WorkOrder, known: Known) -> str | None:
@@ -99,6 +99,17 @@ def _missing_modules(log: str, order: WorkOrder) -> Iterator[str]:
             yield f"{stem}.py"
             yield f"{stem}/__init__.py"
             yield stem
+
+
+def _missing_package(log: str, order: WorkOrder) -> str | None:
+    last = [line for line in log.splitlines() if line.strip()][-2:]
+    modules = _MODULE.findall("\n".join(last))  # what ended it; another one's absence may be a warning further up
+    if not modules:
+        return None
+    package = modules[-1].split(".")[0]
+    if order.environment is None:
+        return f"the Python on the PATH has no module {package}: install its package there"
+    return f"the stage's environment has no module {package}: add its package to the requirements"
 
 
 def _missing_parameter(log: str, order: WorkOrder, known: Known) -> str | None:

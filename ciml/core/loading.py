@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import UNSET
 
@@ -18,7 +17,7 @@ from ciml.core.ids import ModelName, RepoPath, StageName
 from ciml.core.matrix import Fan, Instance, Moves, fans, pick_node
 from ciml.core.models import Surroundings, model, name_fault, note_metrics_of
 from ciml.core.params import Params, in_force
-from ciml.core.paths import folders, inside_fault, normal
+from ciml.core.paths import folders, inside_fault, look_alikes, normal, without_case
 from ciml.core.pipeline import Environment, Model, ParamValue, Pipeline, Place, Release, Stage
 from ciml.core.placeholders import PlaceholderError, in_expression, lookup
 from ciml.core.producers import Producers, is_glob
@@ -63,7 +62,10 @@ def pipeline_from(
     _check_readers(stages, fan_of, producers, found)
     around = Surroundings(templates=templates, producers=producers, readers=readers, fan_of=fan_of, value=value)
     models: dict[ModelName, Model] = {}
-    warnings: list[str] = []
+    warnings = [
+        f"the inputs {one!a} and {other!a} are two paths here, and one where case and spelling are ignored"
+        for one, other in look_alikes(place.path for item in stages.values() for place in item.inputs)
+    ]
     for name, keys in document.models.items():
         models[ModelName(name)], more = model(name, keys, around, found)
         warnings += more
@@ -74,6 +76,10 @@ def pipeline_from(
     return pipeline
 
 
+def _told(profiles: Collection[str]) -> str:
+    return f"profiles are {', '.join(profiles)}" if profiles else "ciml.yaml has no `profiles`"
+
+
 def _params(
     document: Document,
     files: Mapping[RepoPath, dict[str, ParamValue]],
@@ -82,7 +88,7 @@ def _params(
     found: Findings,
 ) -> Params:
     if profile is not None and profile not in document.profiles:
-        hint = suggestion(profile, document.profiles) or f"profiles are {', '.join(document.profiles) or 'none'}"
+        hint = suggestion(profile, document.profiles) or _told(document.profiles)
         found.add(("profiles",), f"unknown profile '{profile}'", hint)
     chosen = document.profiles.get(profile or "")
     return in_force(
@@ -231,9 +237,7 @@ def _check_outputs(stages: Iterable[Stage], found: Findings) -> None:
     holder: dict[str, tuple[Stage, RepoPath]] = {}
     for item in stages:
         for place in item.outputs:
-            folded = place.path.casefold()
-            if not folded.isascii():
-                folded = unicodedata.normalize("NFC", folded)
+            folded = without_case(place.path)
             above = folders(folded)
             clash = owner.get(folded) or holder.get(folded)
             clash = clash or next((owner[folder] for folder in above if folder in owner), None)

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from ciml.core.findings import suggestion
 from ciml.core.ids import RepoPath, StageName
 from ciml.core.value import Value
 
@@ -81,7 +82,9 @@ def lookup(name: str, stages: Mapping[StageName, Metrics]) -> float | Undefined:
     if writers:
         return of_stage(name, stages[writers[0]])
     broken = [metrics.problems[FILE] for metrics in stages.values() if FILE in metrics.problems]
-    return Undefined(reason="; ".join([f"no stage writes a metric {name}", *broken]))
+    names = sorted({known for metrics in stages.values() for known in metrics.values})
+    near = suggestion(name, names)
+    return Undefined(reason="; ".join([f"no stage writes a metric {name}", *filter(None, [near]), *broken]))
 
 
 def of_stage(name: str, metrics: Metrics) -> float | Undefined:

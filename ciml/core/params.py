@@ -130,6 +130,7 @@ class _Choice:
     def give(self, name: str, value: object, at: KeyPath, source: str) -> None:
         """Let a parameter have a value; what is wrong with it is noted."""
         item = self._declared.get(name)
+        prefix = f"-P {name}: " if source == "-P" else ""
         try:
             if item:
                 self.chosen[name] = item.checked(parsed(str(value), item.type) if source == "-P" else value)
@@ -139,9 +140,8 @@ class _Choice:
                 self._moved.add(name)
             else:
                 hint = suggestion(name, [*self._declared, *self._file_of])
-                self._found.add(at, f"unknown parameter '{name}'", hint)
+                self._found.add(at, f"{prefix}unknown parameter '{name}'", hint)
         except BadValueError as error:
-            prefix = f"-P {name}: " if source == "-P" else ""
             self._found.add(at, f"{prefix}{error}", item.help or None if item else None)
 
     def params(self) -> Params:

@@ -251,6 +251,14 @@ def test_c054_outputs_that_collide_where_case_is_ignored(one: str, other: str) -
     assert len(a.inputs) == 2
 
 
+@pytest.mark.parametrize(("one", "other"), [("Model", "model"), ("caf\u00e9", "cafe\u0301")])
+def test_c054_c055_inputs_that_look_alike_are_warned_of(one: str, other: str) -> None:
+    """`Case` and `case`, NFC and NFD as inputs: both are read, and a notice names them; one input twice is none."""
+    (warning,) = pipeline(TWO.format("m", "n").replace("run: x", f"run: x, inputs: [{one}, {other}, z]")).warnings
+    assert ascii(one) in warning and ascii(other) in warning
+    assert "where case and spelling are ignored" in warning
+
+
 def test_metrics_may_be_named_as_outputs_too() -> None:
     """A path under `outputs` and under `metrics` is one output."""
     (a,) = pipeline(stage_text(outputs="[m.json, x]", metrics="[m.json]")).stages.values()
@@ -404,7 +412,10 @@ def test_values_at_run_time() -> None:
     assert "above the maximum 1" in problems(FULL, min_auc="1.5")[0]
     assert "is none of ml.m5.xlarge, ml.g5.xlarge" in problems(FULL, instance="t2")[0]
     assert "not a finite number" in problems(FULL, train__lr="nan")[0]
-    assert "unknown parameter 'train.lrr' (did you mean 'train.lr'?)" in problems(FULL, train__lrr="1")[0]
+    assert "-P train.lrr: unknown parameter 'train.lrr' (did you mean 'train.lr'?)" in problems(FULL, train__lrr="1")[0]
+    assert "needs the key 'version' (add `version: 1`)" in problems("stages: {a: {run: x}}\n")[0]
+    bare = "version: 1\nstages: {a: {run: x}}\n"
+    assert "unknown profile 'prod' (ciml.yaml has no `profiles`)" in problems(bare, profile="prod")[0]
     assert "unknown profile 'prd' (did you mean 'prod'?)" in problems(FULL, profile="prd")[0]
 
 

@@ -138,6 +138,22 @@ def test_c084_tab_indent_says_spaces() -> None:
     assert problem(b"a:\n\tb: 1\n").hint == "indent with spaces"
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (b"a:\n  run:python x\n  b: 1\n", "a space after it, here or on the line above"),
+        (b"a: b: c\n", "wants quotes"),
+        (b"a:\n    b: 1\n   c: 2\n", "indented alike"),
+        (b"a:\n  - 1\n  b: 2\n", "indented alike"),
+        (b"a: [1, 2\nb: 1\n", "`[` is not closed"),
+        (b"a: {b: 1\nc: 2\n", "`{` is not closed"),
+    ],
+)
+def test_what_libyaml_says_comes_with_what_people_mostly_did(text: bytes, hint: str) -> None:
+    """A forgotten space, an indent that is off by one, a bracket that stays open."""
+    assert hint in (problem(text).hint or "")
+
+
 def test_utf8_bom_and_crlf_are_read() -> None:
     """What Windows editors write is read."""
     assert values(b"\xef\xbb\xbfa: 1\r\nb: caf\xc3\xa9\r\n") == {"a": 1, "b": "café"}

@@ -41,6 +41,14 @@ def test_version_and_help(ciml: Calls) -> None:
         assert words.split(",")[0].split(";")[0][:30] in " ".join(text.split())
 
 
+@pytest.mark.parametrize("words", [[], ["data"], ["store"], ["trigger"]])
+def test_a_group_alone_shows_its_help(ciml: Calls, words: list[str]) -> None:
+    """Exit 2, since nothing was done; the page begins as with --help, and is called no error."""
+    answer = ciml(*words)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == ciml.ok(*words, "--help").out
+
+
 def test_help_of_every_command(ciml: Calls) -> None:
     """Each command that is listed can be called."""
     for name in group.COMMANDS:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ciml.core.forgotten import Known, forgotten
 from ciml.core.ids import Digest, RepoPath, StageName
-from ciml.core.order import OrderInput, WorkOrder
+from ciml.core.order import OrderEnvironment, OrderInput, WorkOrder
 
 ROOT = "/repo/.git/ciml/stages/0123456789abcdef/work"
 
@@ -95,7 +96,6 @@ def test_workdir_counts() -> None:
         "FileNotFoundError: [Errno 2] No such file or directory: 'build/new.csv'",
         "FileNotFoundError: [Errno 2] No such file or directory: '/data/raw/x.csv'",
         "FileNotFoundError: [Errno 2] No such file or directory: '../data/raw/x.csv'",
-        "ModuleNotFoundError: No module named 'sklearn'",
         "reading data/raw/x.csv\nValueError: bad column",
         "KeyError: 'age'",
         "KeyError: 'depth'",
@@ -132,6 +132,20 @@ def test_declared_input_is_not_forgotten() -> None:
 def test_forgotten_parameter_is_named(log: str, clause: str) -> None:
     """A missing key that is a parameter the stage does not name is named with its file."""
     assert forgotten(f"Traceback (most recent call last):\n{log}\n", order("src/main.py"), KNOWN, root=ROOT) == clause
+
+
+def test_a_package_that_is_not_installed_is_named() -> None:
+    """With what to do about it: on the PATH, or in the environment that the stage asks for."""
+    log = "ModuleNotFoundError: No module named 'sklearn.svm'"
+    environment = OrderEnvironment(python="3.11", requirements=None)
+    asks = msgspec.structs.replace(order("src/main.py"), environment=environment)
+
+    bare = forgotten(log, order("src/main.py"), KNOWN, root=ROOT)
+    assert bare == "the Python on the PATH has no module sklearn: install its package there"
+    assert forgotten(f"{log}\nexit code 1", order("src/main.py"), KNOWN, root=ROOT) == bare
+    assert forgotten(f"{log}\nslower\nValueError: x\nexit code 1", order(), KNOWN, root=ROOT) is None
+    made = forgotten(log, asks, KNOWN, root=ROOT)
+    assert made == "the stage's environment has no module sklearn: add its package to the requirements"
 
 
 def test_several_parameters() -> None:

@@ -146,6 +146,7 @@ def test_a_metric_is_looked_up_where_one_stage_writes_it() -> None:
     stages = {train: Metrics(values={"loss": 0.5, "auc": 0.6}), test: Metrics(values={"auc": 0.7})}
     assert metrics.lookup("loss", stages) == 0.5
     assert metrics.lookup("f1", stages) == Undefined(reason="no stage writes a metric f1")
+    assert metrics.lookup("lss", stages) == Undefined(reason="no stage writes a metric lss; did you mean 'loss'?")
     assert metrics.lookup("auc", stages) == Undefined(
         reason="auc is written by train and by test: say stages.train.metrics.auc"
     )
