@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ciml.core.results import Miss
@@ -32,6 +33,11 @@ class Tree(Protocol):
     """None before the first commit."""
     dirty: frozenset[RepoPath]
     """Paths that differ from `commit`, tracked or admitted; empty for a commit's own tree."""
+
+    @property
+    def converted(self) -> AbstractSet[RepoPath]:
+        """Files that were fetched from Git since a checkout had changed their bytes: line ends or a filter."""
+        ...
 
     def entries(self, paths: Iterable[RepoPath]) -> Mapping[RepoPath, TreeEntry]:
         """The entries of those paths that exist; a directory has its tree's object id."""

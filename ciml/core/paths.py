@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable
 
 from ciml.core.ids import RepoPath
 
@@ -79,6 +81,19 @@ def output_fault(text: str) -> str | None:
 
 def _reserved(path: str) -> bool:
     return len(path) > 255 or any(_DEVICE.fullmatch(part) for part in path.split("/"))
+
+
+def without_case(path: str) -> str:
+    """What the path is to a system that ignores case, and how an accent is spelt."""
+    folded = path.casefold()
+    return folded if folded.isascii() else unicodedata.normalize("NFC", folded)
+
+
+def look_alikes(paths: Iterable[RepoPath]) -> list[tuple[RepoPath, RepoPath]]:
+    """Those that are one path where case and spelling are ignored, each with the first such one."""
+    known: dict[str, RepoPath] = {}
+    pairs = [(known.setdefault(without_case(path), path), path) for path in sorted(set(paths))]
+    return [(one, other) for one, other in pairs if one != other]
 
 
 def folders(path: str) -> list[str]:

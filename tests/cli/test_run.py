@@ -277,3 +277,18 @@ def test_c161_an_interrupted_run(ciml: Calls, tmp_path: Path, sent: list[signal.
     assert [stage["result"] for stage in done.json["stages"]] == ["skipped", "ran"]
     assert (ciml.path / "x").read_text() == "half\n"
     until(lambda: gone(marker), "a process of the second run is left")
+
+
+def test_c063_a_checkout_that_turned_line_ends_is_told(ciml: Calls) -> None:
+    """autocrlf changes the work tree's bytes → the stage gets those of Git, which the recipe names, and a warning."""
+    ciml.repo.commit({"ciml.yaml": stages("a: {run: cp in x, inputs: [in], outputs: [x]}"), "in": "1\n"})
+    ciml.repo.git("config", "core.autocrlf", "true")
+    ciml.repo.write({"in": None})
+    ciml.repo.git("checkout", "--", "in")
+    os.utime(ciml.path / "in", (1, 1))
+    assert (ciml.path / "in").read_bytes() == b"1\r\n"
+
+    answer = ciml.ok("run")
+    assert (ciml.path / "x").read_bytes() == b"1\n"
+    assert "warning: in differs from the commit by its line ends or a filter" in answer.err
+    assert "warning" not in ciml.ok("run").err

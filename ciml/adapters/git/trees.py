@@ -45,6 +45,7 @@ class CommitTree:
     ) -> None:
         self.commit = commit
         self.dirty: frozenset[RepoPath] = frozenset()
+        self.converted: frozenset[RepoPath] = frozenset()
         self._objects = objects
         self._common_dir = common_dir
         self._submodule = submodule

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 import click
 
@@ -20,7 +19,7 @@ from ciml.cli.signals import interruptible
 from ciml.cli.wiring import open_place, project_at
 from ciml.core.errors import ExitCode, RepositoryError
 from ciml.core.ids import StageName
-from ciml.core.results import Failed
+from ciml.core.results import Failed, exit_code_of
 from ciml.core.verdict import Status
 
 
@@ -73,6 +72,8 @@ def command(
             made = perform(project, prepared, run.means(live), options)
         recorded = run.record(made)
         show(project.tree.commit, made, run.registries.versions(made.judged), console, data=data)
+        for path in sorted(project.tree.converted):
+            console.warn(f"{path} differs from the commit by its line ends or a filter: stages are given Git's bytes")
         code = exit_code(made)
         if not made.idle or any(not judged.recorded for judged in made.judged):
             Aftermath(place, project, run.registries, invocation, console).settle(made, recorded)
@@ -86,15 +87,6 @@ def exit_code(made: Performance) -> ExitCode:
     """What the run's outcome means to a shell."""
     failed = [result for result in made.results.values() if isinstance(result, Failed)]
     if failed:
-        return of_failures(failed)
+        return exit_code_of(failed)
     rejected = any(judged.verdict.status is Status.REJECTED and not judged.recorded for judged in made.judged)
     return ExitCode.REJECTED if rejected else ExitCode.OK
-
-
-def of_failures(failed: Sequence[Failed]) -> ExitCode:
-    """The exit code for stages that failed; the gravest cause decides."""
-    if any(result.untrusted for result in failed):
-        return ExitCode.TRUST
-    if any(result.configuration for result in failed):
-        return ExitCode.CONFIGURATION
-    return ExitCode.STAGE if failed else ExitCode.OK
