@@ -82,7 +82,7 @@ def test_a_release_in_one_job(team: Team) -> None:
 
 
 def test_the_action_installs_itself(new_hub: NewHub, tmp_path: Path) -> None:
-    """On a machine that has nothing: by hash, from its own checkout; the next job takes the files from the cache."""
+    """On a machine that has nothing: by hash, from its own checkout; only jobs that run stages ask the cache."""
     hub = new_hub(action=checkout(tmp_path / "action"))
     workflow = f"""\
 permissions: {{contents: read}}
@@ -91,12 +91,18 @@ jobs:
     runs-on: x
     steps:
       - {{uses: actions/checkout@v6}}
-      - {{uses: {ACTION}, with: {{command: validate}}}}
+      - {{uses: {ACTION}, with: {{command: plan}}}}
+  b:
+    runs-on: x
+    needs: a
+    steps:
+      - {{uses: actions/checkout@v6}}
+      - {{uses: {ACTION}, with: {{command: stage}}}}
 """
-    ciml_yaml = "version: 1\nstages:\n  a: {run: 'true', outputs: [x]}\n"
+    ciml_yaml = "version: 1\nstages:\n  a: {run: touch x, outputs: [x]}\n"
     first = pushed(hub, workflow, {"ciml.yaml": ciml_yaml})
     assert first.conclusion == "success", first.explain()
-    assert len(hub.caches.saved) == 1
+    assert (len(hub.caches.misses), len(hub.caches.saved)) == (1, 1)
     hub.work.commit({"x.txt": "1"})
     [second] = hub.push()
     assert second.conclusion == "success", second.explain()
