@@ -9,13 +9,13 @@ import msgspec
 
 from ciml.app.ports import Executor, Store
 from ciml.app.run import MakesOrders
-from ciml.core.handover import StageOutcome, record_of
+from ciml.core.handover import StageOutcome
 from ciml.core.ids import Digest, StageName
 from ciml.core.metrics import parse
 from ciml.core.order import WorkOrder
 from ciml.core.pipeline import Place
 from ciml.core.plan import Graph, State
-from ciml.core.results import Cancelled, Failed, Ran, Record, Restored, StageResult
+from ciml.core.results import Cancelled, Failed, Ran, Record, Restored, StageResult, record_of
 
 NOT_HANDED_ON = "the job that runs it handed no result on"
 

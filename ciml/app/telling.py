@@ -7,15 +7,14 @@ from typing import Literal
 
 from ciml.core.datachecks import DataVerdict
 from ciml.core.event import Event, Rights
-from ciml.core.handover import told
 from ciml.core.ids import ModelName, StageName
 from ciml.core.judged import Judged
-from ciml.core.lineage import CheckLine
+from ciml.core.lineage import check_lines
 from ciml.core.plan import Decision, Graph, Plan, PlannedStage
 from ciml.core.report import Curve, DeploymentLine, MetricRow, ModelReport, Report, StageLine
-from ciml.core.results import Failed, Ran, Restored, Skipped, StageResult
+from ciml.core.results import Failed, Ran, Restored, Skipped, StageResult, told
 from ciml.core.value import Value
-from ciml.core.verdict import Finding, Status, Verdict
+from ciml.core.verdict import Status, Verdict
 
 Conclusion = Literal["success", "failure", "action-required"]
 
@@ -107,16 +106,9 @@ def _data(verdict: DataVerdict) -> ModelReport:
         name=ModelName(verdict.path),
         verdict="rejected",
         reason=verdict.reason,
-        checks=_checks(verdict.findings),
+        checks=check_lines(verdict.findings),
         notes=verdict.notes,
         outcome="No stage was run on it.",
-    )
-
-
-def _checks(findings: Sequence[Finding]) -> tuple[CheckLine, ...]:
-    return tuple(
-        CheckLine(check=found.check, passed=found.passed, left=found.left, right=found.right, detail=found.detail)
-        for found in findings
     )
 
 
@@ -127,7 +119,7 @@ def _model(item: Judged, story: Story) -> ModelReport:
         verdict=verdict.status.value,
         reason=verdict.reason,
         recorded=item.recorded,
-        checks=_checks(verdict.findings),
+        checks=check_lines(verdict.findings),
         metrics=_metrics(verdict),
         notes=verdict.notes,
         hint=verdict.hint,

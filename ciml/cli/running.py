@@ -28,10 +28,10 @@ from ciml.core.event import Event
 from ciml.core.forgotten import Known
 from ciml.core.ids import CommitSha, Digest, GitOid, RepoPath, StageName
 from ciml.core.judged import Judged
-from ciml.core.lineage import ChampionLine, CheckLine, ModelTrace, RunTrace, StageTrace, run_id, trace
+from ciml.core.lineage import ChampionLine, ModelTrace, RunTrace, StageTrace, check_lines, run_id, trace
 from ciml.core.pipeline import Pipeline
 from ciml.core.plan import Decision, Graph
-from ciml.core.results import Cancelled, Failed, Ran, Restored, Skipped, StageResult
+from ciml.core.results import Cancelled, Failed, Ran, Skipped, StageResult, told
 
 if TYPE_CHECKING:
     from ciml.core.datachecks import DataVerdict
@@ -182,23 +182,9 @@ def model_trace(judged: Judged, *, version: int | None = None) -> ModelTrace:
         champion=ChampionLine(version=int(champion.version), metrics=champion.metrics) if champion else None,
         verdict=verdict.status.value,
         reason=verdict.reason,
-        checks=check_lines(judged),
+        checks=check_lines(verdict.findings),
         policy=judged.policy,
         version=version,
-    )
-
-
-def check_lines(judged: Judged) -> tuple[CheckLine, ...]:
-    """The findings as records keep them."""
-    return tuple(
-        CheckLine(
-            check=finding.check,
-            passed=finding.passed,
-            left=finding.left,
-            right=finding.right,
-            detail=finding.detail,
-        )
-        for finding in judged.verdict.findings
     )
 
 
@@ -299,15 +285,8 @@ def _stage(name: StageName, made: Performance, decision: Decision | None, result
 
 
 def _result(result: StageResult) -> str:
-    match result:
-        case Ran():
-            return "ran"
-        case Restored():
-            return "restored"
-        case Failed():
-            return "failed"
-        case _:
-            return "skipped"
+    """As `--json` has it: to whoever reads that, a stage that was not started was left out."""
+    return "skipped" if isinstance(result, Cancelled) else told(result)
 
 
 def _word(result: StageResult) -> str:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from ciml.core.history import DeploymentLine
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.key import digest
-from ciml.core.lineage import CheckLine, ModelTrace, RunTrace, StageTrace, one_line, shown
+from ciml.core.lineage import CheckLine, ModelTrace, RunTrace, StageTrace, check_lines, one_line, shown
 from ciml.core.url import bare, without_secrets
 from ciml.core.value import Value
 from ciml.core.verdict import Finding
@@ -86,10 +86,7 @@ def data_rejected(path: RepoPath, reason: str, findings: Sequence[Finding], run:
         data: its digest: the same data is told of once, as long as the same checks fail.
     """
     failed = [finding for finding in findings if not finding.passed]
-    lines = [
-        _check(CheckLine(check=item.check, passed=False, left=item.left, right=item.right, detail=item.detail))
-        for item in failed
-    ]
+    lines = [_check(line) for line in check_lines(failed)]
     return Alert(
         occasion=Occasion.REJECTED,
         key=digest("ciml/alert/1", "data", bare(run.repository), path, data, [item.check for item in failed]),

@@ -6,11 +6,9 @@ believed for being here: keys are recomputed by whoever reads them, bytes are kn
 
 from __future__ import annotations
 
-from typing import Literal
-
 from ciml.core.datachecks import DataVerdict
 from ciml.core.ids import CommitSha, Digest, ModelName, StageName
-from ciml.core.results import Cancelled, Failed, Ran, Record, Restored, Skipped, StageResult
+from ciml.core.results import StageResult
 from ciml.core.value import Value
 
 OUTCOME = "ciml/outcome/1"
@@ -71,26 +69,3 @@ class HandedPlan(Value, frozen=True, kw_only=True):
     """Models whose champion is to be scored again."""
     data: tuple[DataVerdict, ...] = ()
     """What the checks on data said; where one did not hold, no job runs."""
-
-
-Told = Literal["ran", "restored", "skipped", "failed", "cancelled"]
-
-
-def told(result: StageResult) -> Told:
-    """The result in a word."""
-    match result:
-        case Ran():
-            return "ran"
-        case Restored():
-            return "restored"
-        case Skipped():
-            return "skipped"
-        case Failed():
-            return "failed"
-        case Cancelled():
-            return "cancelled"
-
-
-def record_of(result: StageResult) -> Record | None:
-    """What the stage made, where it made something."""
-    return result.record if isinstance(result, Ran | Restored | Skipped) else None

@@ -17,9 +17,10 @@ from ciml.core.errors import IntegrityError
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath, StageName
 from ciml.core.inputs import DataInput, Input, ProducedInput
 from ciml.core.pipeline import ParamValue
-from ciml.core.results import Cancelled, Failed, Output, Ran, Record, Restored, Skipped, StageResult
+from ciml.core.results import Cancelled, Failed, Output, Ran, Record, Skipped, StageResult, Told, record_of, told
 from ciml.core.url import bare, without_secrets
 from ciml.core.value import Value
+from ciml.core.verdict import Finding
 
 FORMAT = "ciml/run/1"
 
@@ -48,7 +49,7 @@ class StageTrace(Value, frozen=True, kw_only=True):
     """The parameters that it names, with the values in force."""
     params_files: tuple[RepoPath, ...] = ()
     """The files that those of them stand in which are no parameters of ciml.yaml."""
-    result: Literal["ran", "restored", "skipped", "failed", "cancelled"]
+    result: Told
     reason: str = ""
     record: Record | None = None
     """Key, outputs by digest, metrics, platform and packages; None where nothing was made."""
@@ -62,6 +63,14 @@ class CheckLine(Value, frozen=True, kw_only=True):
     left: float | str | None = None
     right: float | str | None = None
     detail: str = ""
+
+
+def check_lines(findings: Iterable[Finding]) -> tuple[CheckLine, ...]:
+    """The findings of a gate as records and reports keep them."""
+    return tuple(
+        CheckLine(check=found.check, passed=found.passed, left=found.left, right=found.right, detail=found.detail)
+        for found in findings
+    )
 
 
 class ChampionLine(Value, frozen=True, kw_only=True):
@@ -144,29 +153,21 @@ def trace(
     params_files: Iterable[RepoPath] = (),
 ) -> StageTrace:
     """What a run's record keeps of one stage."""
-    record: Record | None = None
     reason = ""
-    kind: Literal["ran", "restored", "skipped", "failed", "cancelled"]
     match result:
-        case Ran():
-            kind, record, reason = "ran", result.record, result.note or ""
-        case Restored():
-            kind, record = "restored", result.record
-        case Skipped():
-            kind, record, reason = "skipped", result.record, result.reason
-        case Failed():
-            kind, reason = "failed", result.reason
-        case Cancelled():
-            kind, reason = "cancelled", result.reason
+        case Ran(note=note):
+            reason = note or ""
+        case Skipped() | Failed() | Cancelled():
+            reason = result.reason
     return StageTrace(
         name=name,
         recipe=recipe,
         inputs=tuple(_without_query(item) for item in inputs),
         params=params,
         params_files=tuple(params_files),
-        result=kind,
+        result=told(result),
         reason=without_secrets(reason),
-        record=record,
+        record=record_of(result),
     )
 
 

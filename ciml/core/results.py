@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
+from ciml.core.errors import ExitCode
 from ciml.core.ids import Digest, RepoPath, StageName
 from ciml.core.metrics import Metrics
 from ciml.core.value import Value
@@ -99,3 +103,34 @@ class Cancelled(Value, frozen=True, kw_only=True, tag="cancelled"):
 
 
 StageResult = Ran | Restored | Skipped | Failed | Cancelled
+
+Told = Literal["ran", "restored", "skipped", "failed", "cancelled"]
+
+
+def told(result: StageResult) -> Told:
+    """The result in a word."""
+    match result:
+        case Ran():
+            return "ran"
+        case Restored():
+            return "restored"
+        case Skipped():
+            return "skipped"
+        case Failed():
+            return "failed"
+        case Cancelled():
+            return "cancelled"
+
+
+def record_of(result: StageResult) -> Record | None:
+    """What the stage made, where it made something."""
+    return result.record if isinstance(result, Ran | Restored | Skipped) else None
+
+
+def exit_code_of(failed: Sequence[Failed]) -> ExitCode:
+    """The exit code for stages that failed; the gravest cause decides. OK where none did."""
+    if any(result.untrusted for result in failed):
+        return ExitCode.TRUST
+    if any(result.configuration for result in failed):
+        return ExitCode.CONFIGURATION
+    return ExitCode.STAGE if failed else ExitCode.OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ciml.app.perform import Performance
 from ciml.cli.ci.call import Call
 from ciml.core.event import MAIN
-from ciml.core.handover import record_of
+from ciml.core.results import record_of
 
 
 def admit(call: Call, made: Performance) -> None:

@@ -14,7 +14,6 @@ from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice
 from ciml.cli.ci.curves import curves
 from ciml.cli.ci.datalines import data_lines
-from ciml.cli.commands.run import of_failures
 from ciml.cli.registering import Registering
 from ciml.cli.registry import NO_REGISTRY
 from ciml.cli.running import Running, show
@@ -25,7 +24,7 @@ from ciml.core.ids import ModelName
 from ciml.core.judged import Judged
 from ciml.core.lineage import RunTrace
 from ciml.core.report import DeploymentLine, Report
-from ciml.core.results import Failed
+from ciml.core.results import Failed, exit_code_of
 from ciml.core.verdict import Status
 
 Deploys = Callable[[Call], tuple[ExitCode, tuple[DeploymentLine, ...]]]
@@ -171,7 +170,7 @@ class Closing:
         """What the outcome means for the job: a failure, a rejection that counts here, or nothing wrong."""
         failed = [result for result in made.results.values() if isinstance(result, Failed)]
         if failed:
-            return of_failures(failed)
+            return exit_code_of(failed)
         rejected = any(self._counts(item) for item in made.judged if item.verdict.status is Status.REJECTED)
         return self.of_rejection() if rejected else ExitCode.OK
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
+from itertools import islice
 
 from ciml.app.perform import Performance
 from ciml.app.ports import Store
 from ciml.core.errors import CimlError
-from ciml.core.handover import record_of
 from ciml.core.ids import RepoPath
 from ciml.core.report import Curve
-from ciml.core.results import Output
+from ciml.core.results import Output, record_of
 
 LARGEST = 8 << 20
 """Bytes of a plot's file; a larger one is not drawn."""
@@ -27,7 +27,7 @@ _MOST = 6
 def curves(made: Performance, store: Store) -> tuple[Curve, ...]:
     """One curve for each CSV among the run's plots that has two columns of numbers."""
     found = (curve for output in _plots(made) if (curve := _curve(output, store)) is not None)
-    return tuple(curve for curve, _ in zip(found, range(_MOST), strict=False))
+    return tuple(islice(found, _MOST))
 
 
 def _plots(made: Performance) -> Iterator[Output]:

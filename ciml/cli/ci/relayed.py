@@ -14,11 +14,11 @@ from ciml.app.ports import Executor
 from ciml.app.relay import Relay, RelayedOrders
 from ciml.app.run import Observer
 from ciml.cli.ci.call import Call
-from ciml.core.handover import RESCORED, StageOutcome, may_tell_of_stage, record_of
+from ciml.core.handover import RESCORED, StageOutcome, may_tell_of_stage
 from ciml.core.ids import Digest, StageName
 from ciml.core.order import WorkOrder
 from ciml.core.plan import Decision
-from ciml.core.results import Failed, Ran, StageResult
+from ciml.core.results import Failed, Ran, StageResult, record_of
 from ciml.core.workflow.order import job_names
 
 

@@ -15,7 +15,6 @@ from ciml.app.run import Options
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import choose
 from ciml.cli.ci.relayed import Relayed, Seen, anywhere, hand_on, outcome
-from ciml.cli.commands.run import of_failures
 from ciml.cli.console import Live
 from ciml.cli.running import Running
 from ciml.cli.signals import interruptible
@@ -24,7 +23,7 @@ from ciml.core.event import stage_refusal
 from ciml.core.findings import suggestion
 from ciml.core.handover import PLANNED, HandedPlan, StageOutcome
 from ciml.core.ids import StageName
-from ciml.core.results import Failed
+from ciml.core.results import Failed, exit_code_of
 
 
 def stage(call: Call) -> ExitCode:
@@ -46,7 +45,7 @@ def stage(call: Call) -> ExitCode:
             made = perform(call.project, anywhere(call.prepared), means, options, models={})
     outcomes: dict[str, StageOutcome] = {name: _outcome(name, made) for name in names}
     hand_on(call, "results", outcomes)
-    return of_failures([item.result for item in outcomes.values() if isinstance(item.result, Failed)])
+    return exit_code_of([item.result for item in outcomes.values() if isinstance(item.result, Failed)])
 
 
 def _planned(call: Call) -> tuple[StageName, ...]:

@@ -11,14 +11,13 @@ from ciml.adapters.executors.local import LocalExecutor
 from ciml.adapters.machine import resources
 from ciml.adapters.stores.local import LocalStore
 from ciml.app.exec import execute
-from ciml.cli.commands.run import of_failures
 from ciml.cli.console import Console, Live
 from ciml.cli.invocation import Invocation
 from ciml.cli.progress import Progress
 from ciml.cli.signals import interruptible
 from ciml.core.errors import ConfigurationError
 from ciml.core.order import FORMAT, WorkOrder
-from ciml.core.results import Failed
+from ciml.core.results import Failed, exit_code_of
 
 
 @click.command("exec")
@@ -49,7 +48,7 @@ def command(invocation: Invocation, order: BinaryIO, state: str) -> int:
         progress.ended(work.stage, result)
     store.close()
     console.document(result)
-    return of_failures([result] if isinstance(result, Failed) else [])
+    return exit_code_of([result] if isinstance(result, Failed) else [])
 
 
 def _read(data: bytes, name: str) -> WorkOrder:
