@@ -81,7 +81,7 @@ def projects(here: Path, files: int, length: int) -> tuple[Path, Path]:
         folder = ours / "data" / f"{number % 100:03d}"
         if number < 100:
             folder.mkdir(parents=True)
-        (folder / str(number)).write_bytes(os.urandom(length))
+        _fill(folder / str(number), length)
     shutil.copytree(ours, theirs)
     for project in (ours, theirs):
         peers.call(("git", "init", "-q"), project)
@@ -93,6 +93,13 @@ def projects(here: Path, files: int, length: int) -> tuple[Path, Path]:
     ):
         peers.call(("dvc", "config", "--local", setting, value), theirs)
     return ours, theirs
+
+
+def _fill(path: Path, length: int) -> None:
+    """A file of so many random bytes; a piece at a time, since a command's peak memory counts from its parent's."""
+    with path.open("wb") as file:
+        for start in range(0, length, 1 << 20):
+            file.write(os.urandom(min(1 << 20, length - start)))
 
 
 def _gone(folder: Path) -> Callable[[], None]:

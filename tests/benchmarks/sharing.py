@@ -11,7 +11,7 @@ from tests.benchmarks import peers
 from tests.benchmarks.data import projects
 from tests.benchmarks.measure import Command, Measure
 from tests.benchmarks.table import Row, compared, memory
-from tests.s3server import Service, moto
+from tests.s3server import Service, rclone
 
 MEMORY_LIMIT_MB = 200.0
 SHAPES = {"1,000 x 100 KB": (1000, 100_000), "4 x 256 MB": (4, 256 << 20)}
@@ -25,7 +25,8 @@ def shared(scratch: Path, measure: Measure) -> Iterator[Row]:
     """`ciml data push|pull` against `dvc push|pull`."""
     for name, (files, length) in SHAPES.items():
         folder = scratch / f"shared-{files}"
-        with moto(scratch) as service:
+        folder.mkdir()
+        with rclone(folder) as service:
             service.client().create_bucket(Bucket=_BUCKET)
             both = dict(zip(("ciml", "dvc"), projects(folder, files, length), strict=True))
             _begin(both, service)
