@@ -94,29 +94,38 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serv
     """Role -> the service as who has taken it, in an account that checks what everybody may do."""
     with moto(tmp_path_factory.mktemp("moto")) as service:
         service.client().create_bucket(Bucket=BUCKET)
-        iam = service.client("iam")
-        resources = template()["Resources"]
-        found = {}
-        for name in ROLES:
-            properties = resources[name]["Properties"]
-            [policy] = properties["Policies"]
-            # Whom a role trusts is looked at by itself: moto has no tokens of GitHub's.
-            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": []}))
-            iam.put_role_policy(RoleName=name, PolicyName="store", PolicyDocument=json.dumps(policy["PolicyDocument"]))
-            arn = f"arn:aws:iam::123456789012:role/{name}"
-            taken = service.client("sts").assume_role(RoleArn=arn, RoleSessionName="job")["Credentials"]
-            keys = {
-                **KEYS,
-                "AWS_ACCESS_KEY_ID": taken["AccessKeyId"],
-                "AWS_SECRET_ACCESS_KEY": taken["SecretAccessKey"],
-                "AWS_SESSION_TOKEN": taken["SessionToken"],
-            }
-            found[name] = Service(service.endpoint, keys)
-        ask = urllib.request.Request(
-            f"{service.endpoint}/moto-api/reset-auth", data=b"0", headers={"Content-Type": "text/plain"}
-        )
-        with urllib.request.urlopen(ask, timeout=30):
-            yield found  # from here on everybody is checked
+        yield checked(service, {name: policy_of(name) for name in ROLES})
+
+
+def policy_of(name: str) -> dict[str, Any]:
+    """What a role, or who has a managed policy, may do."""
+    properties = template()["Resources"][name]["Properties"]
+    document: dict[str, Any] = properties.get("PolicyDocument") or properties["Policies"][0]["PolicyDocument"]
+    return document
+
+
+def checked(service: Service, policies: dict[str, dict[str, Any]]) -> dict[str, Service]:
+    """Name -> the service as who may do what a policy says; from here on everybody is checked."""
+    iam = service.client("iam")
+    found = {}
+    for name, policy in policies.items():
+        # Whom a role trusts is looked at by itself: moto has no tokens of GitHub's.
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": []}))
+        iam.put_role_policy(RoleName=name, PolicyName="store", PolicyDocument=json.dumps(policy))
+        arn = f"arn:aws:iam::123456789012:role/{name}"
+        taken = service.client("sts").assume_role(RoleArn=arn, RoleSessionName="job")["Credentials"]
+        keys = {
+            **KEYS,
+            "AWS_ACCESS_KEY_ID": taken["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": taken["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": taken["SessionToken"],
+        }
+        found[name] = Service(service.endpoint, keys)
+    ask = urllib.request.Request(
+        f"{service.endpoint}/moto-api/reset-auth", data=b"0", headers={"Content-Type": "text/plain"}
+    )
+    with urllib.request.urlopen(ask, timeout=30):
+        return found
 
 
 def bucket_of(service: Service) -> Bucket:

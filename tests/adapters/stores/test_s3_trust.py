@@ -36,9 +36,10 @@ POLICY = {
         {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::shared/*"},
         {
             "Effect": "Allow",
-            "Action": ["s3:PutObject", "s3:DeleteObject"],
+            "Action": "s3:PutObject",
             "Resource": [f"arn:aws:s3:::shared/ciml/{part}/*" for part in ("objects", "leases", "records/pr")],
         },
+        {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::shared/ciml/leases/*"},
     ],
 }
 """What docs/store.md gives a pull request's job."""
