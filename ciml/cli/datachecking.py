@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ciml.cli.console import Console
@@ -38,6 +38,11 @@ def data_verdicts(
     found = check_data(project, registries, tables, may_lack_champion=may_lack_champion)
     tables.trim()
     return found
+
+
+def all_let_through(found: Iterable[DataVerdict]) -> bool:
+    """Whether stages may run."""
+    return all(verdict.lets_through for verdict in found)
 
 
 def check_data_paths(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from ciml.app.project import Project
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
+from ciml.cli.running import Running
 from ciml.cli.storing import open_store
 from ciml.cli.wiring import Documents, Place, open_place, project_at
 from ciml.core.changes import Base
@@ -195,6 +197,18 @@ class Call:
             in_ci=True,
             allowed=allowed,
             of_push=allowed and self.event.kind is not Kind.LOCAL,
+        )
+
+    def run(self) -> Running:
+        """A new run of the commit, whose stages may take all processors of the job."""
+        return Running(
+            self.place,
+            self.project,
+            self.invocation,
+            self.console,
+            jobs=os.cpu_count() or 1,
+            registries=self.registries,
+            event=self.event,
         )
 
     @property

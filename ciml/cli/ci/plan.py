@@ -9,7 +9,7 @@ from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import publish_outputs
 from ciml.cli.ci.data import check_data
 from ciml.cli.commands.plan import show
-from ciml.cli.datachecking import show_data
+from ciml.cli.datachecking import all_let_through, show_data
 from ciml.core.batches import batches
 from ciml.core.errors import CimlError, ExitCode, MissingExtraError
 from ciml.core.handover import HandedPlan
@@ -24,7 +24,7 @@ def plan(call: Call) -> ExitCode:
     show(choice.planned, call.console)
     data = check_data(call, choice)
     show_data(data, call.console)
-    stopped = not all(verdict.lets_through for verdict in data)
+    stopped = not all_let_through(data)
     jobs = {} if stopped else choice.jobs
     champions = () if stopped else tuple(_bring(call, choice))
     handed = HandedPlan(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import msgspec
 
 from ciml.app.perform import Means, Performance, perform
 from ciml.app.run import Options, Outcome
-from ciml.cli.ci.admission import admit
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import Closing
@@ -19,11 +16,13 @@ from ciml.cli.ci.plan import nothing
 from ciml.cli.ci.relayed import Relayed, anywhere
 from ciml.cli.ci.stage import guarded
 from ciml.cli.console import Live
-from ciml.cli.running import Running
+from ciml.cli.datachecking import all_let_through
 from ciml.cli.signals import interruptible
 from ciml.core.errors import CimlError, ExitCode, RaceError
+from ciml.core.event import MAIN
 from ciml.core.handover import PLANNED, HandedPlan
 from ciml.core.report import DeploymentLine
+from ciml.core.results import record_of
 
 _ROUNDS = 3
 """How often models are judged when the champion moves in between."""
@@ -35,16 +34,16 @@ def settle(call: Call) -> ExitCode:
         return _released(call, here=False)
     if not call.rights.runs:
         return nothing(call)
-    choice, running = choose(call), _running(call)
+    choice, running = choose(call), call.run()
     require_extras(call, choice)
     plan = call.taken.read("plan", HandedPlan, of=PLANNED)
-    if plan is not None and not all(verdict.lets_through for verdict in plan.data):
+    if plan is not None and not all_let_through(plan.data):
         return stopped(call, choice, running, plan.data)
     relayed = Relayed(call)
     with Live(call.console, 0) as live, interruptible():
         means = relayed.instead(running.means(live))
         made = _made(call, choice, means, settling=True)
-        admit(call, made)
+        _admit(call, made)
         return Closing(call, choice, running, _ordered).close(made)
 
 
@@ -54,10 +53,10 @@ def whole(call: Call) -> ExitCode:
         return _released(call, here=True)
     if not call.rights.runs:
         return nothing(call)
-    choice, running = choose(call), _running(call)
+    choice, running = choose(call), call.run()
     require_extras(call, choice)
     data = check_data(call, choice)
-    if not all(verdict.lets_through for verdict in data):
+    if not all_let_through(data):
         return stopped(call, choice, running, data)
     stages = call.prepared.graph.pipeline.stages.values()
     with Live(call.console, len(choice.needed)) as live, interruptible():
@@ -65,7 +64,7 @@ def whole(call: Call) -> ExitCode:
             with guarded(call, {secret for stage in stages for secret in stage.secrets}):
                 means = msgspec.structs.replace(running.means(live), may_lack_champion=call.may_lack_champion)
                 made = _made(call, choice, means, settling=False)
-            admit(call, made)
+            _admit(call, made)
             try:
                 return Closing(call, choice, running, _deployed).close(made, last=attempt == _ROUNDS)
             except RaceError as error:
@@ -74,6 +73,23 @@ def whole(call: Call) -> ExitCode:
                 call.console.warn(f"{error.message}; it is judged again")
                 call.registries.forget()
     raise AssertionError("the last round returns or raises")
+
+
+def _admit(call: Call, made: Performance) -> None:
+    """Let the records of this run be everybody's: those whose keys this job has computed, and no others."""
+    if not call.rights.admits:
+        return
+    stages = made.prepared.graph.pipeline.stages
+    records = [
+        record
+        for name, result in made.results.items()
+        if (record := record_of(result)) is not None
+        and stages[name].pick is None
+        and stages[name].cache
+        and stages[name].isolated
+        and not stages[name].always
+    ]
+    call.project.store.admit(records, to=MAIN)
 
 
 def _ordered(call: Call) -> tuple[ExitCode, tuple[DeploymentLine, ...]]:
@@ -110,16 +126,4 @@ def _made(call: Call, choice: Choice, means: Means, *, settling: bool) -> Perfor
         outcome=Outcome(results={}, states={}),
         judged=tuple(choice.settled.values()),
         seconds=0.0,
-    )
-
-
-def _running(call: Call) -> Running:
-    return Running(
-        call.place,
-        call.project,
-        call.invocation,
-        call.console,
-        jobs=os.cpu_count() or 1,
-        registries=call.registries,
-        event=call.event,
     )

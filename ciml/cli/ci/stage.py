@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -16,7 +15,6 @@ from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import choose
 from ciml.cli.ci.relayed import Relayed, Seen, anywhere, hand_on, outcome
 from ciml.cli.console import Live
-from ciml.cli.running import Running
 from ciml.cli.signals import interruptible
 from ciml.core.errors import ExitCode, TrustError, UsageError
 from ciml.core.event import stage_refusal
@@ -38,7 +36,7 @@ def stage(call: Call) -> ExitCode:
     wanted_stages(graph, names)
     relayed = Relayed(call)
     with guarded(call, {secret for name in names for secret in graph.pipeline.stages[name].secrets}):
-        running = _running(call)
+        running = call.run()
         with Live(call.console, len(names)) as live, interruptible():
             means = relayed.instead(running.means(live), runs=names)
             options = Options(targets=names, keep_going=True)
@@ -76,7 +74,7 @@ def rescore(call: Call) -> ExitCode:
         return ExitCode.OK
     relayed = Relayed(call)
     with guarded(call, {name for item in call.prepared.graph.pipeline.stages.values() for name in item.secrets}):
-        running = _running(call)
+        running = call.run()
         with Live(call.console, 0) as live, interruptible():
             means = relayed.instead(running.means(live), rescores=True)
             seen = Seen(means.rescoring)
@@ -85,18 +83,6 @@ def rescore(call: Call) -> ExitCode:
             perform(call.project, anywhere(call.prepared), means, options, models=chosen)
     hand_on(call, "rescored", {str(item.key): item for item in seen.outcomes if item.key})
     return ExitCode.OK
-
-
-def _running(call: Call) -> Running:
-    return Running(
-        call.place,
-        call.project,
-        call.invocation,
-        call.console,
-        jobs=os.cpu_count() or 1,
-        registries=call.registries,
-        event=call.event,
-    )
 
 
 @contextmanager

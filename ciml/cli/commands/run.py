@@ -12,7 +12,7 @@ from ciml.app.run import Options
 from ciml.cli import receipt
 from ciml.cli.aftermath import Aftermath
 from ciml.cli.console import Console, Live
-from ciml.cli.datachecking import data_verdicts, stages_read_it
+from ciml.cli.datachecking import all_let_through, data_verdicts, stages_read_it
 from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.running import Running, show
 from ciml.cli.signals import interruptible
@@ -63,7 +63,7 @@ def command(
         run = Running(place, project, invocation, console, jobs=jobs)
         refuse_edited(prepared)
         data = data_verdicts(place, project, run.registries)
-        if not all(verdict.lets_through for verdict in data):
+        if not all_let_through(data):
             show(project.tree.commit, unmade(prepared), {}, console, data=data)
             trace = run.trace(prepared, {}, (), seconds=0.0)
             Aftermath(place, project, run.registries, invocation, console).tell_of_data(data, trace)
