@@ -80,6 +80,7 @@ def _nothing(path: RepoPath, pipeline: Pipeline) -> Problem:
     return Problem(
         message=f"no manifest stands for {path}, and Git does not track it",
         file=CONFIGURATION,
+        line=pipeline.data_lines.get(path),
         key=f"data.{path}",
         hint=hint,
     )
@@ -170,8 +171,3 @@ class _Champions:
 def _uses(data: Mapping[RepoPath, Digest], path: RepoPath) -> bool:
     """Whether what was trained on holds the path, or a part of it."""
     return any(f"{name}/".startswith(f"{path}/") for name in data)
-
-
-def accepted(verdicts: tuple[DataVerdict, ...]) -> bool:
-    """Whether stages may run."""
-    return all(verdict.lets_through for verdict in verdicts)

@@ -11,7 +11,7 @@ from ciml.core.errors import ConfigurationError, Problem
 from ciml.core.ids import GitOid, RepoPath, StageName
 from ciml.core.imports import ImportedName, closures, imports_of
 from ciml.core.inputs import DataInput, Input, TrackedInput
-from ciml.core.manifest import Manifest, manifest_paths
+from ciml.core.manifest import Manifest, manifest_paths, stands_for
 from ciml.core.paths import folders
 from ciml.core.pipeline import Pipeline, Place, Stage
 from ciml.core.producers import Producers, is_glob, matches
@@ -219,7 +219,9 @@ class Resolver:
         from difflib import get_close_matches
 
         tracked = [entry.path for entry in self._below(RepoPath(""))]
-        known = [*tracked, *self._producers.paths, *{posixpath.dirname(path) for path in tracked}]
+        behind = (stands_for(path) for path in tracked)
+        folder = {posixpath.dirname(path) for path in tracked}
+        known = [*tracked, *self._producers.paths, *folder, *(path for path in behind if path)]
         if manifest := self._outside.get(place.path):
             return Problem(
                 message=f"stage {stage.name}: the input {place.path!r} is not in {manifest.path}",

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from ciml.core.document import ColumnKeys, DataKeys, Document
 from ciml.core.findings import Findings, KeyPath
+from ciml.core.ids import RepoPath
 from ciml.core.paths import inside_fault, normal
 from ciml.core.pipeline import ColumnRule, DataRules
 from ciml.core.tablefacts import MAX_VALUES
@@ -22,6 +23,12 @@ def data_rules(document: Document, found: Findings) -> tuple[DataRules, ...]:
     for path in sorted({path for path in paths if paths.count(path) > 1}):
         found.add(("data",), f"{path} is named twice", "keep one")
     return rules
+
+
+def data_lines(document: Document, found: Findings) -> dict[RepoPath, int]:
+    """Where the rules of each path stand in ciml.yaml."""
+    places = {normal(name): found.locate(("data", name)) for name in document.data}
+    return {path: place[0] for path, place in places.items() if place}
 
 
 def _rules(document: Document, found: Findings) -> Iterator[DataRules]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from msgspec import UNSET
 
 from ciml.core.dag import cycle, reverse
-from ciml.core.datarules import data_rules
+from ciml.core.datarules import data_lines, data_rules
 from ciml.core.declarations import declarations
 from ciml.core.document import Document, ReleaseKeys, not_acted_on
 from ciml.core.errors import ConfigurationError
@@ -308,6 +308,7 @@ def _pipeline(
         release=_release(document),
         triggers=triggers(document),
         data=data_rules(document, found),
+        data_lines=data_lines(document, found),
         action=None if document.action is UNSET else document.action,
         parameters=parameters(document),
         alerts=("rejected", "failed", "deploy-failed") if document.alerts is UNSET else tuple(document.alerts),

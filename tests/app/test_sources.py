@@ -96,8 +96,10 @@ def test_a_manifest_stands_for_its_path(space: Workspace) -> None:
 
 def test_all_inputs_that_are_nothing_are_told_at_once(space: Workspace) -> None:
     """Stage, line, and the nearest path that does exist."""
-    space.repo.commit({"ciml.yaml": yaml("src/trian.py", "no/such/thing"), "src/train.py": ""})
+    files = {"src/train.py": "", "data/raw.manifest.yaml": MANIFEST}
+    space.repo.commit({"ciml.yaml": yaml("src/trian.py", "no/such/thing", "data/rwa"), **files})
     text = problem(space)
+    assert "the nearest path that exists is 'data/raw')" in text
     assert (
         "ciml.yaml:3: stages.a.inputs: stage a: the input 'src/trian.py' is not tracked by Git, has no manifest" in text
     )

@@ -174,10 +174,12 @@ def test_a_tracked_file(checked: Calls) -> None:
 def test_what_is_no_data(checked: Calls) -> None:
     """A path without a manifest, and one that a stage makes, are exit 3 in `validate` and `run` alike."""
     checked.repo.commit({"ciml.yaml": YAML + "  data/row: {rows: {min: 2}}\n  model.txt: {}\n"})
+    line = YAML.count("\n") + 1
     for command in ("validate", "run"):
         answer = checked(command)
         assert answer.code == 3, command
-        assert "no manifest stands for data/row, and Git does not track it" in answer.err
+        assert ": data.data/row: no manifest stands for data/row, and Git does not track it" in answer.err
+        assert f"ciml.yaml:{line}: " in answer.err
         assert "stage train makes it" in answer.err
 
 
