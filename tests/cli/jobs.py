@@ -95,6 +95,16 @@ class Jobs:
         }
         return self
 
+    @property
+    def event(self) -> dict[str, str]:
+        """The variables that say what has happened."""
+        return self._event
+
+    @property
+    def commit(self) -> str:
+        """What is checked out."""
+        return self._checkout
+
     def job(
         self,
         name: str,

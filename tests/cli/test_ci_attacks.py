@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cli.calls import ROOT, environment
 from tests.cli.jobs import Jobs
 from tests.repobuilder import RepoBuilder
 
@@ -119,3 +122,43 @@ def test_a_stage_without_metrics_has_none(forge: Forge) -> None:
     assert (answer.code, jobs.outputs["verdict"]) == (10, "rejected"), answer
     kept = (path for path in (jobs.folder / "settle/work/.git/ciml/store").rglob("*") if path.is_file())
     assert not any(b"0.99" in path.read_bytes() for path in kept)
+
+
+def test_nothing_of_the_work_tree_is_imported_or_run(forge: Forge, tmp_path: Path) -> None:
+    """Modules named as ciml's own, PYTHONPATH from a step before, filter and diff drivers, hooks that are committed."""
+    ran = tmp_path / "ran"
+    for name in (
+        "msgspec",
+        "sitecustomize",
+        "usercustomize",
+        "yaml",
+        "json",
+        "click",
+        "ciml/__init__",
+        "ciml/__main__",
+    ):
+        path = forge.origin.path / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"open({str(ran)!r}, 'a').write({name!r})\n")
+    (forge.origin.path / ".gitattributes").write_text("* filter=poison diff=poison merge=poison\n")
+    (forge.origin.path / ".gitconfig").write_text(f"[core]\nfsmonitor = touch {ran}\n")
+    forge.origin.git("add", "-A")
+    forge.origin.git("commit", "-q", "-m", "poison")
+    jobs = forge.pull_request()
+    work = RepoBuilder(jobs.folder / "work")
+    work.git("remote", "add", "origin", str(forge.origin.path))
+    work.git("fetch", "-q", "--depth=1", "origin", f"+{jobs.commit}:refs/remotes/job")
+    work.git("checkout", "-q", "--detach", jobs.commit)
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from ciml.cli.action import main; sys.exit(main())"
+    for command, code in (("plan", 0), ("settle", 11)):
+        variables = {"CIML_INPUTS": json.dumps({"command": command}), "PYTHONPATH": str(work.path)}
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", program],
+            cwd=work.path,
+            env={**environment(**jobs.event), **variables, "GITHUB_WORKSPACE": str(work.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done
+    assert not ran.exists()
