@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal, TypeGuard
 
 from ciml.core.lineage import CheckLine
-from ciml.core.markdown_text import plain, visible
+from ciml.core.markdown.text import plain, visible
 from ciml.core.report import ModelReport, Report, StageLine
 from ciml.core.value import Value
 from ciml.core.verdict import shown

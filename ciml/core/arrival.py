@@ -9,7 +9,7 @@ from ciml.core.dataset import FileChange, Tally
 from ciml.core.drift import Shift, lost, shifts
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.manifest import Manifest
-from ciml.core.markdown_text import code, inline
+from ciml.core.markdown.text import code, inline
 from ciml.core.tablefacts import Facts, NoTable, TableFacts
 from ciml.core.value import Value
 

@@ -2,7 +2,7 @@
 
 A report is data. A job without any right writes it down (of a fork's pull request, say), and
 another one that never ran a line of that code reads it, strictly, and makes Markdown of it
-(`ciml.core.markdown`). So nothing in it is trusted to be short, harmless or true.
+(`ciml.core.markdown.pages`). So nothing in it is trusted to be short, harmless or true.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ciml.adapters.github.api import Api
 from ciml.core.annotations import Annotation
 from ciml.core.ids import CommitSha
-from ciml.core.markdown import CheckText
+from ciml.core.markdown.pages import CheckText
 from ciml.core.report import Report
 from ciml.core.value import Value
 

@@ -6,7 +6,7 @@ import json
 from typing import Any, Literal
 
 from ciml.adapters.github.api import Api
-from ciml.core.markdown_text import cut
+from ciml.core.markdown.text import cut
 
 PERMISSION = "deployments: write"
 TASK = "deploy"

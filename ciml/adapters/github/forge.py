@@ -13,12 +13,13 @@ from ciml.adapters.github.api import PUBLIC, Api, DeniedError, Limits, OutageErr
 from ciml.adapters.github.checks import ANNOTATIONS, CHECKS, STATUSES, check_run, status
 from ciml.adapters.github.comment import PERMISSION as COMMENTS
 from ciml.adapters.github.comment import StickyComment
-from ciml.core import markdown, sticky
+from ciml.core import sticky
 from ciml.core.annotations import annotated
 from ciml.core.errors import CimlError, ConfigurationError, ServiceError
 from ciml.core.event import Kind
 from ciml.core.ids import CommitSha, is_commit_id, is_no_commit
-from ciml.core.markdown_text import plain
+from ciml.core.markdown import pages
+from ciml.core.markdown.text import plain
 from ciml.core.report import Report, masked
 
 SERVER = "https://github.com"
@@ -179,12 +180,12 @@ class _Publication:
         return [f"{told}. Add it to the job's `permissions`{fork}."]
 
     def _write_status(self, sha: CommitSha) -> None:
-        description = plain(markdown.title(self._report), 140)
+        description = plain(pages.title(self._report), 140)
         self._login = status(self._api, self._report, sha, description=description) or self._login
 
     def _write_check(self, sha: CommitSha) -> None:
         told = annotated(self._report)
-        text = markdown.check_text(self._report, unshown=max(len(told) - ANNOTATIONS, 0))
+        text = pages.check_text(self._report, unshown=max(len(told) - ANNOTATIONS, 0))
         login = check_run(self._api, self._report, sha, text=text, annotations=told)
         self._login = login or self._login
 
@@ -195,4 +196,4 @@ class _Publication:
         writer = StickyComment(
             self._api, number, login=self._login, head_of=lambda number: runs.head_of(self._api, number)
         )
-        writer.write(markdown.comment(self._report), sticky.marker(self._report))
+        writer.write(pages.comment(self._report), sticky.marker(self._report))

@@ -206,11 +206,11 @@ def environments(lines: Sequence[DeploymentLine]) -> str:
 
 def publish(call: Call, report: Report, outputs: Mapping[str, str]) -> None:
     """Put a report where people look; what cannot be told costs a warning and nothing else."""
-    from ciml.core import markdown
+    from ciml.core.markdown import pages
     from ciml.core.report import masked
 
     report = masked(report, call.mask)
-    Runner(call.invocation.environ).summary(markdown.summary(report, limit=SUMMARY_LIMIT))
+    Runner(call.invocation.environ).summary(pages.summary(report, limit=SUMMARY_LIMIT))
     path = call.handed.write("", "report", report) if call.handed is not None else ""
     publish_outputs(call, {**outputs, "report": path})
     if not call.rights.reports or call.forge is None:

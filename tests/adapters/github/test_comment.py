@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from ciml.adapters.github.forge import GitHub
-from ciml.core import markdown
 from ciml.core.ids import CommitSha, RepoPath, StageName
+from ciml.core.markdown import pages
 from ciml.core.report import StageLine
 from tests.githubserver import GitHubServer
 from tests.reports import FAILED, HEAD, REJECTED, event, report
@@ -52,11 +52,11 @@ def test_an_older_run_never_replaces_a_newer_one(server: GitHubServer, github: M
     github().publish(newer)
     github().publish(report(event=event(run=12, attempt=5), title="older"))
 
-    assert ours(server) == [markdown.comment(newer)]
+    assert ours(server) == [pages.comment(newer)]
 
     later = report(event=event(run=13, attempt=2), title="second attempt")
     github().publish(later)
-    assert ours(server) == [markdown.comment(later)]
+    assert ours(server) == [pages.comment(later)]
 
 
 def test_numbers_that_begin_anew_do_not_silence_the_run_that_knows_the_head(server: GitHubServer, github: Make) -> None:
@@ -108,21 +108,21 @@ def test_a_comment_that_was_not_written_is_tried_again(server: GitHubServer, git
 
 def test_c031_of_two_jobs_that_comment_at_once_the_lower_id_stays(server: GitHubServer, github: Make) -> None:
     """Two jobs of one run comment at once: one comment stays, the other job deletes its own and edits that one."""
-    early = markdown.comment(report(title="by the other job"))
+    early = pages.comment(report(title="by the other job"))
     server.before("POST", COMMENTS, partial(server.comment, 7, early, login=JOB))
     assert github().publish(report()) == ()
 
-    assert ours(server) == [markdown.comment(report())]
+    assert ours(server) == [pages.comment(report())]
     assert len(server.requests("DELETE")) == 1
 
 
 def test_of_two_jobs_at_once_the_later_comment_is_left_to_its_own_job(server: GitHubServer, github: Make) -> None:
     """The job whose comment has the lower id deletes nothing: the other one does."""
-    late = markdown.comment(report(title="by the other job"))
+    late = pages.comment(report(title="by the other job"))
     server.after("POST", COMMENTS, partial(server.comment, 7, late, login=JOB))
     assert github().publish(report()) == ()
 
-    assert ours(server) == [markdown.comment(report()), late]
+    assert ours(server) == [pages.comment(report()), late]
 
 
 def test_many_jobs_at_once_leave_one_comment(server: GitHubServer) -> None:
@@ -147,29 +147,29 @@ def test_many_jobs_at_once_leave_one_comment(server: GitHubServer) -> None:
 def test_a_comment_that_was_doubled_once_is_single_again(server: GitHubServer, github: Make) -> None:
     """Where a job was killed between writing and deleting, the next report removes what is too much."""
     for title in ("one", "two", "three"):
-        server.comment(7, markdown.comment(report(title=title)), login=JOB)
+        server.comment(7, pages.comment(report(title=title)), login=JOB)
     assert github().publish(report(event=event(run=13))) == ()
 
-    assert ours(server) == [markdown.comment(report(event=event(run=13)))]
+    assert ours(server) == [pages.comment(report(event=event(run=13)))]
 
 
 def test_c032_a_comment_of_somebody_else_with_our_marker_is_not_ours(server: GitHubServer, github: Make) -> None:
     """A user posts text with our hidden marker, of a run in the far future: only our own comment is edited."""
-    spoof = markdown.comment(report(event=event(run=999_999)))
+    spoof = pages.comment(report(event=event(run=999_999)))
     server.comment(7, spoof, login="mallory")
     server.comment(7, spoof, login="github-actions")
     assert github().publish(report()) == ()
 
-    assert [made["body"] for made in server.comments(7)] == [spoof, spoof, markdown.comment(report())]
+    assert [made["body"] for made in server.comments(7)] == [spoof, spoof, pages.comment(report())]
 
 
 def test_another_workflow_s_comment_that_quotes_our_marker_is_not_ours(server: GitHubServer, github: Make) -> None:
     """The identity of jobs is shared by all workflows: the marker counts only where a comment begins with it."""
-    quoting = f"> {markdown.comment(report(event=event(run=99)))}"
+    quoting = f"> {pages.comment(report(event=event(run=99)))}"
     server.comment(7, quoting, login=JOB)
     assert github().publish(report()) == ()
 
-    assert ours(server) == [quoting, markdown.comment(report())]
+    assert ours(server) == [quoting, pages.comment(report())]
 
 
 def test_each_pipeline_of_a_repository_has_a_comment_of_its_own(server: GitHubServer, github: Make) -> None:
@@ -245,12 +245,12 @@ def test_c036_a_comment_that_failed_is_written_by_the_next_attempt(server: GitHu
     assert not ours(server)
 
     assert github().publish(report(event=event(attempt=2))) == ()
-    assert ours(server) == [markdown.comment(report(event=event(attempt=2)))]
+    assert ours(server) == [pages.comment(report(event=event(attempt=2)))]
 
 
 def test_a_comment_of_an_account_that_is_gone_is_nobody_s(server: GitHubServer, github: Make) -> None:
     """GitHub answers `user: null` for some: no further request is made for it."""
-    server.comment(7, markdown.comment(report()))
+    server.comment(7, pages.comment(report()))
     server.comments(7)[0]["user"] = None
     server.log.clear()
     assert github().publish(report()) == ()

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from ciml.core import mermaid
 from ciml.core.lineage import shown
-from ciml.core.markdown_layout import Block, row, table
-from ciml.core.markdown_text import code, fence, inline
+from ciml.core.markdown.layout import Block, row, table
+from ciml.core.markdown.text import code, fence, inline
 from ciml.core.report import Curve, DeploymentLine, Report, StageLine
 
 _FAILED_RANK, _DEPLOYED_RANK, _PLAN_RANK, _CHANGED_RANK, _GRAPH_RANK, _CURVE_RANK = 1, 3, 6, 7, 8, 9

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ciml.core import markdown_model, markdown_plan
 from ciml.core.ids import is_commit_id
-from ciml.core.markdown_layout import Block, characters, octets, page
-from ciml.core.markdown_text import inline, plain
+from ciml.core.markdown import models as about_models
+from ciml.core.markdown import run as about_run
+from ciml.core.markdown.layout import Block, characters, octets, page
+from ciml.core.markdown.text import inline, plain
 from ciml.core.report import DeploymentLine, Report
 from ciml.core.sticky import marker
 from ciml.core.value import Value
@@ -80,12 +81,12 @@ def title(report: Report) -> str:
         return f"stage {failed[0]} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else "")
     if report.deployments and not report.models:
         return "; ".join(_deployment(line) for line in report.deployments)
-    models = sorted(report.models, key=markdown_model.urgency)
+    models = sorted(report.models, key=about_models.urgency)
     return "; ".join(f"{model.name}{_VERDICTS[model.verdict]}" for model in models) or "nothing to do"
 
 
 def _deployment(line: DeploymentLine) -> str:
-    words = markdown_plan.STATES[line.state][1]
+    words = about_run.STATES[line.state][1]
     return f"{line.model} {line.version} in {line.environment}: {words}"
 
 
@@ -165,19 +166,19 @@ def _verdict(report: Report) -> Iterator[Block]:
     if notices:
         rows = tuple(f"> - {inline(notice, 400)}" for notice in notices)
         yield Block(rank=1, head="> [!IMPORTANT]", rows=rows, noun="notices")
-    yield from markdown_plan.failures(report.stages)
-    yield from markdown_model.overview(report.models)
-    yield from markdown_model.details(report.models)
-    yield from markdown_plan.deployments(report.deployments)
+    yield from about_run.failures(report.stages)
+    yield from about_models.overview(report.models)
+    yield from about_models.details(report.models)
+    yield from about_run.deployments(report.deployments)
 
 
 def _run(report: Report, *, drawn: bool = True) -> Iterator[Block]:
     """How it came about."""
-    yield from markdown_plan.changes(report)
-    yield from markdown_plan.plan(report.stages)
+    yield from about_run.changes(report)
+    yield from about_run.plan(report.stages)
     if drawn:
-        yield from markdown_plan.graph(report)
-        yield from markdown_plan.curves(report.curves)
+        yield from about_run.graph(report)
+        yield from about_run.curves(report.curves)
 
 
 def _pointer(report: Report) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ciml.core.markdown_text import code, fence, inline, plain, visible
+from ciml.core.markdown.text import code, fence, inline, plain, visible
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ciml.core.markdown_layout import Block, characters, octets, page
+from ciml.core.markdown.layout import Block, characters, octets, page
 
 _TEXT = st.text(st.sampled_from("abé😀"), min_size=1, max_size=40)
 _BLOCKS = st.lists(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ciml.core.lineage import CheckLine
-from ciml.core.markdown_layout import Block, row, table
-from ciml.core.markdown_text import code, inline
+from ciml.core.markdown.layout import Block, row, table
+from ciml.core.markdown.text import code, inline
 from ciml.core.report import MetricRow, ModelReport
 from ciml.core.verdict import shown
 

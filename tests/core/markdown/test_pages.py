@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ciml.core.ids import CommitSha, ModelName, RepoPath, StageName
 from ciml.core.lineage import CheckLine
-from ciml.core.markdown import check_text, comment, summary
+from ciml.core.markdown.pages import check_text, comment, summary
 from ciml.core.report import Curve, DeploymentLine, MetricRow, ModelReport, Report, StageLine
 from ciml.core.sticky import marker, marker_of
 from tests.drawn import GFM, is_harmless
