@@ -69,7 +69,7 @@ def _refuse_to_replace(target: Path, paths: list[RepoPath]) -> None:
     if paths:
         raise RepositoryError(
             f"{target} has {', '.join(paths)} already; nothing was written",
-            hint="Choose an empty directory, or move these files away.",
+            hint="Choose an empty directory. For a project of your own the README has a short ciml.yaml.",
         )
 
 

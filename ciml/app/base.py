@@ -99,7 +99,7 @@ def _merged_into(event: Event, history: History, head: CommitSha, *, forked_off:
 
 def _tip(branch: str, history: History) -> Base:
     if not branch:
-        return Base(reason="the branch to compare with is not known")
+        return Base(reason="neither the event nor `origin` names the branch to compare with")
     try:
         tip = history.remote_head(branch)
     except ServiceError as error:

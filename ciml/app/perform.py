@@ -126,7 +126,7 @@ def perform(
             if attempt == _REPAIRS or error.message == damage:
                 raise
             damage = error.message
-            means.warn(f"{error.message}; it is made again")
+            means.warn(f"{error.message}; the run begins once more")
     project.store.flush()
     return Performance(
         prepared=prepared,

@@ -14,6 +14,8 @@ TYPE_CHECKING = False  # `typing` itself takes longer to import than the whole a
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import click
+
     from ciml.core.errors import CimlError, MissingExtraError
 
 
@@ -84,8 +86,7 @@ def _command(arguments: list[str], missing: Callable[[MissingExtraError], int] |
         sys.stderr.write(f"{error.format_message()}\n")
         return ExitCode.USAGE
     except click.ClickException as error:
-        where = f" ({error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
-        sys.stderr.write(f"error: {error.format_message()}{where}\n")
+        sys.stderr.write(f"error: {error.format_message()}{_way_out(error)}\n")
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted\n")
@@ -97,6 +98,21 @@ def _command(arguments: list[str], missing: Callable[[MissingExtraError], int] |
 
         refused = refusal(error)
         return _tell(refused) if refused else report(error)
+
+
+def _way_out(error: click.ClickException) -> str:
+    """Where help is; or, for an option of ciml itself that stands after a command, where it belongs."""
+    import click
+
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None:
+        return ""
+    if isinstance(error, click.NoSuchOption) and context.parent:
+        root = context.find_root()
+        if any(error.option_name in option.opts for option in root.command.get_params(root)):
+            words = context.command_path.removeprefix("ciml ")
+            return f" (it stands before the command: ciml {error.option_name} {words})"
+    return f" ({context.command_path} --help)"
 
 
 def _tell(error: CimlError) -> int:

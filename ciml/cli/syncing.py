@@ -156,8 +156,13 @@ class _Syncing:
         return environ.get("GITHUB_REPOSITORY") or (found["name"] if found else None)
 
     def _open_page(self, base: str, head: str, title: str, body: str) -> str:
+        if not self._has_remote:
+            raise ConfigurationError(
+                f"{head} is written here, and no pull request is opened: there is no remote {_REMOTE}",
+                hint=f"git remote add {_REMOTE} URL; or `ciml data sync --commit` for a commit on the branch.",
+            )
         name = self._forge_name()
-        if name is None or not self._has_remote:
+        if name is None:
             raise ConfigurationError(
                 f"{head} is pushed, and no pull request is opened: there is no token for the forge",
                 hint="CIML_TOKEN has to hold one that may write pull requests; in GitHub Actions ${{ github.token }}.",

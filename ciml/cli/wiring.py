@@ -93,7 +93,10 @@ class Documents:
         """The pipeline of a tree's `ciml.yaml`; what was read before is not read again."""
         text = tree.read(CONFIGURATION)
         if text is None:
-            raise ConfigurationError(f"there is no {CONFIGURATION} here", hint="`ciml init` writes one.")
+            raise ConfigurationError(
+                f"there is no {CONFIGURATION} here",
+                hint="`ciml init` makes a new project; for one of your own the README has a short ciml.yaml.",
+            )
         name = digest("ciml/compiled/1", __version__, text.hex(), self._profile, sorted(self._params.items()))
         kept = self._index.pipeline(name)
         if kept and all(_fingerprint(tree.read(file)) == known for file, known in kept.params_files.items()):

@@ -159,7 +159,9 @@ def test_a_base_that_only_the_remote_knows(history: History, opened: list[Reposi
     nowhere = pull_request(history, base=None, base_branch="nothing")
     assert base_of(nowhere, found, None) == Base(reason="the remote has no branch nothing")
     unknown = pull_request(history, base=None, base_branch=None, default_branch="")
-    assert base_of(unknown, found, None) == Base(reason="the branch to compare with is not known")
+    assert base_of(unknown, found, None) == Base(
+        reason="neither the event nor `origin` names the branch to compare with"
+    )
 
 
 def test_c046_a_history_that_shares_nothing(history: History, opened: list[Repository]) -> None:

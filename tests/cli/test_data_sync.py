@@ -232,6 +232,15 @@ def test_without_a_remote(sourced: Calls, bucket: Bucket) -> None:
     assert sourced.repo.git("status", "--porcelain") == ""
 
 
+def test_no_pull_request_without_a_remote(sourced: Calls, bucket: Bucket) -> None:
+    """Exit 3: it is said that there is no remote, and not that anything was pushed."""
+    sourced.repo.git("remote", "remove", "origin")
+    bucket.put("raw/c.csv", rows(3))
+    answer = sourced("data", "sync", "--pull-request")
+    assert answer.code == 3
+    assert "there is no remote origin" in answer.err and "pushed" not in answer.err
+
+
 def test_two_at_once_make_one_commit(sourced: Calls, bucket: Bucket, service: Service) -> None:
     """Eight syncs in eight clones, all at once: one commit, and every one of them ends well."""
     clones = [origin(sourced).clone(f"clone-{number}") for number in range(8)]

@@ -51,6 +51,7 @@ def test_a_second_init_changes_nothing(tmp_path: Path) -> None:
 
     assert done.returncode == 4
     assert "params.yaml" in done.stderr
+    assert "For a project of your own the README has a short ciml.yaml." in done.stderr
     assert (tmp_path / "params.yaml").read_text() == "mine: 1\n"
 
 

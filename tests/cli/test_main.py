@@ -55,6 +55,14 @@ def test_help_of_every_command(ciml: Calls) -> None:
         assert ciml.ok(name, "--help").out.startswith("Usage: ciml " + name)
 
 
+@pytest.mark.parametrize(("option", "words"), [("-v", ("plan",)), ("--json", ("status",)), ("-q", ("data", "status"))])
+def test_an_option_of_ciml_after_a_command(ciml: Calls, option: str, words: tuple[str, ...]) -> None:
+    """Exit 2, and the message has the line as it is to be typed."""
+    answer = ciml(*words, option)
+    assert answer.code == 2
+    assert f"(it stands before the command: ciml {option} {' '.join(words)})" in answer.err
+
+
 def test_words_are_completed(ciml: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell that asks for it gets the script that completes commands."""
     monkeypatch.setenv("_CIML_COMPLETE", "bash_source")

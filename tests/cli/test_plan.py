@@ -139,7 +139,8 @@ def test_errors_and_their_codes(ciml: Calls) -> None:
     """Usage 2, configuration 3, repository 4: one error, one hint, no traceback."""
     ciml.repo.commit({"x": ""})
     missing = ciml("plan")
-    assert (missing.code, missing.err) == (3, "error: there is no ciml.yaml here\nhint: `ciml init` writes one.\n")
+    hint = "`ciml init` makes a new project; for one of your own the README has a short ciml.yaml."
+    assert (missing.code, missing.err) == (3, f"error: there is no ciml.yaml here\nhint: {hint}\n")
     ciml.repo.commit(FILES)
     assert ciml("plan", "trian").code == 2
     assert ciml("plan", "--base", "nothing").code == 4

@@ -151,8 +151,8 @@ class Tenure:
             if name and not self._relies:
                 try:
                     self._bucket.remove(name)
-                except (ServiceError, TrustError):
-                    return  # it expires
+                except (ConfigurationError, ServiceError, TrustError):
+                    return  # it expires; what is wrong with the bucket was said by the call before
 
     def _take(self) -> None:
         """The lease first, then the state: a collection that begins in between sees the lease."""

@@ -9,6 +9,7 @@ import pytest
 
 from ciml.adapters.stores.bucket import Bucket
 from ciml.adapters.stores.shared import SharedStore
+from ciml.adapters.stores.tenure import Tenure
 from ciml.core.errors import CimlError, ConfigurationError, IntegrityError, ServiceError, TrustError
 from ciml.core.ids import RepoPath
 from ciml.core.results import Miss, Output, Record
@@ -347,5 +348,9 @@ def test_no_bucket_no_service_no_boto3(clones: Clones) -> None:
     nobody = Bucket(s3_address("s3://ciml-no-such-bucket/x"), clones.service.environ)
     with pytest.raises(ConfigurationError, match="cannot write s3://ciml-no-such-bucket/x/y: NoSuchBucket"):
         nobody.overwrite("y", b"")
+    tenure = Tenure(nobody)
+    with pytest.raises(ConfigurationError, match=r"cannot write .*NoSuchBucket"):
+        _ = tenure.state
+    tenure.close()  # a lease that was never there does not hide that
     with pytest.raises(ServiceError, match="cannot read"):
         clones.below(clones.service.impatient.at(f"http://127.0.0.1:{free_port()}")).read("y")
