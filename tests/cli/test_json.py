@@ -59,6 +59,8 @@ class Project:
         }
         for name, text in files.items():
             (place / name).write_text(text)
+        (place / ".gitignore").write_text("more\n")
+        (place / "more").write_text("data")
         who = [setting for key in ("name", "email") for setting in ("-c", f"user.{key}=ada")]
         for words in (["init", "-q", "-b", "main"], ["add", "--all"], [*who, "commit", "-q", "-m", "first"]):
             subprocess.run(["git", *words], cwd=place, check=True)
@@ -88,3 +90,17 @@ def test_the_page_s_fields_are_there(project: Project) -> None:
     assert (promised("plan") | promised("run")) - project.ciml("run") == set()
     assert promised("register") - project.ciml("register") == set()
     assert promised("lineage") - project.ciml("lineage", "m/1") == set()
+    assert promised("gate") - project.ciml("gate") == set()
+    assert promised("explain") - project.ciml("explain", "train") == set()
+    assert promised("promote, rollback") - project.ciml("promote", "m", "1") == set()
+    assert promised("log") - project.ciml("log") == set()
+    assert promised("doctor") - project.ciml("doctor") == set()
+    assert promised("validate") - project.ciml("validate") == set()
+    assert promised("data add, data update") - project.ciml("data", "add", "more") == set()
+
+
+@pytest.mark.parametrize("command", ["stats", "verify", "gc", "disown"])
+def test_what_the_page_says_of_the_store(project: Project, command: str) -> None:
+    """Its fields are those of the document, all of them."""
+    rows = {row[0]: row[1] for row in re.findall(r"^\| `store (\w+)` \| (.*) \|$", PAGE, re.MULTILINE)}
+    assert set(re.findall(r"`(\w+)`", rows[command])) == project.ciml("store", command)
