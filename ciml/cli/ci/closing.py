@@ -13,7 +13,7 @@ from ciml.cli.aftermath import Aftermath
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice
 from ciml.cli.ci.curves import curves
-from ciml.cli.ci.datalines import data_lines
+from ciml.cli.ci.datachanges import data_lines
 from ciml.cli.registering import Registering
 from ciml.cli.registry import NO_REGISTRY
 from ciml.cli.running import Running, show

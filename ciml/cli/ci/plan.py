@@ -7,7 +7,7 @@ import json
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import publish_outputs
-from ciml.cli.ci.data import check_data
+from ciml.cli.ci.datagate import check_data
 from ciml.cli.commands.plan import show
 from ciml.cli.datachecking import all_let_through, show_data
 from ciml.core.batches import batches

@@ -9,11 +9,11 @@ from ciml.app.run import Options, Outcome
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import Closing
-from ciml.cli.ci.data import check_data, stopped
+from ciml.cli.ci.datagate import check_data, stopped
 from ciml.cli.ci.deploy import deploy_here, order, promotion, release, tell
 from ciml.cli.ci.extras import require_extras
+from ciml.cli.ci.handover import Relayed, anywhere
 from ciml.cli.ci.plan import nothing
-from ciml.cli.ci.relayed import Relayed, anywhere
 from ciml.cli.ci.stage import guarded
 from ciml.cli.console import Live
 from ciml.cli.datachecking import all_let_through

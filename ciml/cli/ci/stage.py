@@ -13,7 +13,7 @@ from ciml.app.plan import wanted_stages
 from ciml.app.run import Options
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import choose
-from ciml.cli.ci.relayed import Relayed, Seen, anywhere, hand_on, outcome
+from ciml.cli.ci.handover import Relayed, Seen, anywhere, hand_on, outcome
 from ciml.cli.console import Live
 from ciml.cli.signals import interruptible
 from ciml.core.errors import ExitCode, TrustError, UsageError
