@@ -49,6 +49,16 @@ def test_a_group_alone_shows_its_help(ciml: Calls, words: list[str]) -> None:
     assert answer.err == ciml.ok(*words, "--help").out
 
 
+@pytest.mark.parametrize("name", ["data", "store", "trigger"])
+def test_a_group_lists_its_commands_whole(ciml: Calls, name: str) -> None:
+    """No line of help is cut off with dots; a misspelt command comes with the one that was meant."""
+    listed = ciml.ok(name, "--help").out.partition("Commands:\n")[2]
+    assert "..." not in listed
+    first = listed.split()[0]
+    answer = ciml(name, first[:-1])
+    assert (answer.code, f"Did you mean {first!r}?" in answer.err) == (2, True), answer
+
+
 def test_help_of_every_command(ciml: Calls) -> None:
     """Each command that is listed can be called."""
     for name in group.COMMANDS:

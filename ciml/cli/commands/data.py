@@ -12,6 +12,7 @@ from ciml.app import data as cases
 from ciml.app.source import source_changes, update_from_source
 from ciml.cli.console import Console
 from ciml.cli.datashow import difference_lines, hints, status_line
+from ciml.cli.group import Commands
 from ciml.cli.invocation import Invocation
 from ciml.cli.moving import Moving
 from ciml.cli.supplying import Supplying
@@ -24,7 +25,7 @@ from ciml.core.manifest import Manifest
 from ciml.core.s3 import S3Address, s3_address
 
 
-@click.group("data")
+@click.group("data", cls=Commands)
 def command() -> None:
     """Add, compare, fetch and share data that a manifest in Git stands for.
 

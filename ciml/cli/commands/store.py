@@ -13,6 +13,7 @@ from ciml.adapters.manifests import parse
 from ciml.app.keep import manifests_of, roots
 from ciml.app.ports import Tree
 from ciml.cli.console import Console
+from ciml.cli.group import Commands
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import Place, journal, open_place, project_at
@@ -29,7 +30,7 @@ _GRACE_S = {False: _DAY_S, True: 30 * _DAY_S}
 """Of the clone's own store, and of one that others use too, whose work this clone does not know."""
 
 
-@click.group("store")
+@click.group("store", cls=Commands)
 def command() -> None:
     """Show, verify and collect the content store."""
 

@@ -8,6 +8,7 @@ import click
 from msgspec.structs import replace
 
 from ciml.cli.console import Console
+from ciml.cli.group import Commands
 from ciml.cli.invocation import Invocation
 from ciml.cli.wiring import Place, open_place, project_at
 from ciml.core.errors import ConfigurationError, ExitCode
@@ -50,7 +51,7 @@ def _with_schedule(command: Callable[..., int]) -> Callable[..., int]:
     )(command)
 
 
-@click.group("trigger")
+@click.group("trigger", cls=Commands)
 def command() -> None:
     """Let data that arrives in S3 start the workflow, by EventBridge.
 
