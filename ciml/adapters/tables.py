@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -189,9 +190,9 @@ def _scan(source: str | bytes, name: RepoPath) -> tuple[pl.LazyFrame, bool]:
     if suffix in _LINES:
         return pl.scan_ndjson(given, infer_schema_length=None), False
     header = _header(source, name)
-    twice = sorted({column for column in header.columns if header.columns.count(column) > 1})
+    twice = [column for column, count in Counter(header.columns).items() if count > 1]
     if twice:
-        raise ValueError(f"the column {twice[0]!r} comes twice")
+        raise ValueError(f"the column {min(twice)!r} comes twice")
     scanned = pl.scan_csv(
         given,
         separator=header.separator,

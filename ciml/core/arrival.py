@@ -75,11 +75,12 @@ def table_shift(before: Facts | None, after: TableFacts) -> TableShift:
     """How a table moved; `before` is None, or no table, where there was none."""
     if before is None or isinstance(before, NoTable):
         return TableShift(rows_before=None, rows_after=after.rows, breaks=after.breaks)
+    known = before.by_name
     return TableShift(
         rows_before=before.rows,
         rows_after=after.rows,
         breaks=(*_breaks(before, after), *after.breaks),
-        columns_added=tuple(column.name for column in after.columns if before.column(column.name) is None),
+        columns_added=tuple(column.name for column in after.columns if column.name not in known),
         shifts=shifts(before, after),
     )
 
@@ -87,14 +88,17 @@ def table_shift(before: Facts | None, after: TableFacts) -> TableShift:
 def _breaks(before: TableFacts, after: TableFacts) -> Iterator[str]:
     numeric = lost(before, after)
     yield from (f"the column {clause}" for clause in numeric)
+    there = after.by_name
     for column in before.columns:
-        now = after.column(column.name)
-        if now is None and not any(clause.startswith(f"{column.name} is gone") for clause in numeric):
-            yield f"the column {column.name} is gone"
-        elif now and now.kind != column.kind and "empty" not in (now.kind, column.kind):
-            clause = f"the column {column.name} was {column.kind} and is {now.kind}"
-            if f"{column.name} was {column.kind} and is {now.kind}" not in numeric:
-                yield clause
+        now = there.get(column.name)
+        if now is None:
+            clause = f"{column.name} is gone"
+        elif now.kind != column.kind and "empty" not in (now.kind, column.kind):
+            clause = f"{column.name} was {column.kind} and is {now.kind}"
+        else:
+            continue
+        if clause not in numeric:
+            yield f"the column {clause}"
 
 
 # Telling.

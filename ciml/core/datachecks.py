@@ -97,8 +97,9 @@ def _findings(rules: DataRules, facts: Facts, references: Sequence[Reference]) -
         breaks = _some(facts.breaks, "; ")
         yield _finding("all files have the same columns", passed=not facts.breaks, left=facts.files, detail=breaks)
     yield from _rows(rules, facts)
-    for column in rules.columns:
-        yield from _column(column, facts)
+    there = facts.by_name
+    for rule in rules.columns:
+        yield from _column(rule, there.get(rule.name), facts)
     if rules.rows_change is not None:
         yield from _growth(rules.rows_change, facts, references)
     if rules.max_psi is not None:
@@ -123,9 +124,8 @@ def _rows(rules: DataRules, facts: TableFacts) -> Iterator[Finding]:
 # Columns.
 
 
-def _column(rule: ColumnRule, facts: TableFacts) -> Iterator[Finding]:
+def _column(rule: ColumnRule, column: ColumnFacts | None, facts: TableFacts) -> Iterator[Finding]:
     """A finding for each thing that is asked of a column; where it is missing all of them fail."""
-    column = facts.column(rule.name)
     missing = "" if column else _missing(rule.name, facts)
     asked = rule.type or "there"
     fits = column is not None and (rule.type is None or _has_type(column, rule.type))

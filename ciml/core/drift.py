@@ -32,9 +32,9 @@ class Shift(Value, frozen=True, kw_only=True):
 
 def shifts(before: TableFacts, now: TableFacts) -> tuple[Shift, ...]:
     """The numeric columns that both tables have, the one that moved most first."""
-    found = []
+    found, there = [], now.by_name
     for column in before.columns:
-        other = now.column(column.name)
+        other = there.get(column.name)
         if other and _is_numeric(column) and _is_numeric(other):
             found.append(shift(column, other))
     return tuple(sorted(found, key=lambda item: (-item.psi, item.column)))
@@ -42,9 +42,9 @@ def shifts(before: TableFacts, now: TableFacts) -> tuple[Shift, ...]:
 
 def lost(before: TableFacts, now: TableFacts) -> tuple[str, ...]:
     """A clause for each numeric column that cannot be compared any more: gone, or no number now."""
-    found = []
+    found, there = [], now.by_name
     for column in before.columns:
-        other = now.column(column.name)
+        other = there.get(column.name)
         if not _is_numeric(column):
             continue
         if other is None:

@@ -101,9 +101,10 @@ class TableFacts(Value, frozen=True, kw_only=True):
     breaks: tuple[str, ...] = ()
     """Where files disagree on the columns, the first of each kind, one sentence each."""
 
-    def column(self, name: str) -> ColumnFacts | None:
-        """The column of that name."""
-        return next((column for column in self.columns if column.name == name), None)
+    @property
+    def by_name(self) -> dict[str, ColumnFacts]:
+        """Name -> column."""
+        return {column.name: column for column in self.columns}
 
 
 class NoTable(Value, frozen=True, kw_only=True):
@@ -137,7 +138,7 @@ def total(parts: Sequence[Part]) -> TableFacts:
     if not parts:
         return TableFacts(files=0)
     first = parts[0]
-    by_name = [{column.name: column for column in part.facts.columns} for part in parts]
+    by_name = [part.facts.by_name for part in parts]
     names = dict.fromkeys(name for columns in by_name for name in columns)
     breaks = [text for part in parts for text in part.facts.breaks]
     merged = []
