@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import BinaryIO
 
 import click
@@ -31,8 +32,7 @@ def command(invocation: Invocation, order: BinaryIO, state: str) -> int:
     """
     console = Console(invocation)
     work = _read(order.read(), order.name)
-    store = LocalStore(f"{state}/store")
-    with Live(console, 1) as live, interruptible():
+    with closing(LocalStore(f"{state}/store")) as store, Live(console, 1) as live, interruptible():
         progress = Progress(console, live)
         executor = LocalExecutor(
             store,
@@ -46,7 +46,6 @@ def command(invocation: Invocation, order: BinaryIO, state: str) -> int:
         )
         result = execute(work, store=store, executor=executor)
         progress.ended(work.stage, result)
-    store.close()
     console.document(result)
     return exit_code_of([result] if isinstance(result, Failed) else [])
 

@@ -76,8 +76,8 @@ def _add_workflow(target: Path, invocation: Invocation, action: str, console: Co
         'environment: {python: "3.11", requirements: requirements.txt}  # made for stages, everywhere alike',
     )
     file = target / "ciml.yaml"
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     if "\nenvironment:" not in text:
-        file.write_text(text.replace("version: 1\n", "\n".join(("version: 1", *lines, "")), 1))
+        file.write_text(text.replace("version: 1\n", "\n".join(("version: 1", *lines, "")), 1), encoding="utf-8")
     with open_place(invocation) as place:
         write(str(target), stale_workflows(place, invocation, action), console)
