@@ -50,6 +50,9 @@ class Deployer(Protocol):
 Smoke = Callable[[DeployOrder, str], None]
 """Raises where what was deployed does not work; gets the order and the model's files."""
 
+LONGEST = 4_000
+"""Characters of why a deployment failed that a ledger keeps: a job with anybody's code wrote them, and it keeps all."""
+
 
 def order_for(
     found: Deployable,
@@ -242,4 +245,4 @@ def entry_for(order: DeployOrder, receipt: Receipt, author: Author) -> Deploymen
     del fields["overridden"]
     restored = receipt.outcome == "rolled-back"
     why = "; ".join(filter(None, (receipt.reason, receipt.detail)))
-    return FailedDeployment(**{**fields, "reason": why, "restored": restored})
+    return FailedDeployment(**{**fields, "reason": why[:LONGEST], "restored": restored})

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ciml.app.deploy import Recorded, Stand, carry_out, order_for, record
+from ciml.app.deploy import LONGEST, Recorded, Stand, carry_out, order_for, record
 from ciml.app.release import champion
 from ciml.core.deployment import DeployOrder, Receipt
 from ciml.core.entries import Deployment, FailedDeployment
@@ -173,6 +173,15 @@ def test_a_deployment_that_fails(yard: Yard) -> None:
     yard.target.refuses.clear()
     assert yard.deploy().outcome == "deployed"
     assert not yard.state.unsettled and yard.state.deployments["staging"].version == 2
+
+
+def test_a_ledger_keeps_as_much_of_a_failure_as_a_person_reads(yard: Yard) -> None:
+    """A deployment's job may hand on a receipt of any length; nothing is ever taken out of a ledger again."""
+    yard.target.refuses[1] = DeploymentError("x" * 100_000)
+    receipt = yard.deploy()
+    assert len(receipt.reason) == 100_000
+    [entry] = [entry for entry in yard.state.entries if isinstance(entry, FailedDeployment)]
+    assert entry.reason == "x" * LONGEST
 
 
 def test_c151_an_interruption_leaves_no_receipt(yard: Yard) -> None:
