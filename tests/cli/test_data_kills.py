@@ -100,6 +100,34 @@ def test_a_push_that_is_killed(ciml: Calls, faults: Proxy, request_number: int) 
     assert placed(ciml) == FILES
 
 
+def test_c114_no_room_for_what_is_pulled(ciml: Calls, faults: Proxy) -> None:
+    """A disk that is full: exit 5, which says so; nothing lies at the data's path, and with room all of it does."""
+    large = "id\n" + "1\n" * 1_000_000
+    (ciml.path / "data/raw/large.csv").write_text(large)
+    ciml.ok("data", "update")
+    ciml.ok("data", "push")
+    shutil.rmtree(ciml.path / "data/raw")
+    shutil.rmtree(ciml.path / ".git/ciml")
+    limited = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)); "
+    limited += "import sys; from ciml.cli.main import main; sys.exit(main(['data', 'pull']))"
+    env = environment(**faults.service.environ)
+    done = subprocess.run(
+        [sys.executable, "-c", limited], cwd=ciml.path, env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.splitlines()[-2:]) == (
+        5,
+        [
+            "error: cannot write to the store: File too large",
+            "hint: Run the same command again; what was done so far is kept.",
+        ],
+    )
+    assert os.listdir(ciml.path / "data") == ["raw.manifest.yaml"]
+
+    ciml.ok("data", "pull")
+    assert placed(ciml) == {**FILES, "large.csv": large}
+
+
 def test_an_update_that_is_killed(ciml: Calls, faults: Proxy) -> None:
     """The manifest is the old one or the new one, whole; the next update ends right."""
     for number in range(2000):

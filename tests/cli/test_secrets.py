@@ -100,7 +100,6 @@ def test_c103_what_signs_requests_is_printed_and_kept_nowhere(loud: Loud, repo: 
         loud("run"),
         loud("store", "stats", "--shared"),
         loud("--json", "lineage", "model.txt"),
-        loud("doctor"),
     ]
     assert [answer.code for answer in called[:5]] == [0] * 5, called
     loud.env |= {"AWS_ENDPOINT_URL": f"http://me:{KEY}@127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}

@@ -8,6 +8,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ciml.adapters import files
@@ -182,7 +183,10 @@ class _Attempt:
 
 
 class _UploadMemory:
-    """A file with the id of an upload and the parts that have arrived, a line each."""
+    """A file with the id of an upload and the parts that have arrived, a line each.
+
+    Where there is no room for it, nothing is remembered: an upload needs none.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -199,12 +203,13 @@ class _UploadMemory:
         return (first, parts) if rest else ("", [])
 
     def begin(self, upload: str) -> None:
-        os.makedirs(os.path.dirname(self._path), exist_ok=True)
-        with open(self._path, "w", encoding="utf-8") as file:
-            file.write(f"{upload}\n")
+        with suppress(OSError):
+            os.makedirs(os.path.dirname(self._path), exist_ok=True)
+            with open(self._path, "w", encoding="utf-8") as file:
+                file.write(f"{upload}\n")
 
     def add(self, part: Part) -> None:
-        with open(self._path, "a", encoding="utf-8") as file:
+        with suppress(OSError), open(self._path, "a", encoding="utf-8") as file:
             file.write(f"{part.number}\t{part.etag}\t{part.checksum}\n")
 
     def clear(self) -> None:
