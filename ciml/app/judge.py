@@ -150,7 +150,11 @@ class Judging:
     def _absence(self, maker: StageName) -> str:
         """Why there is no candidate, for when there is none."""
         state = self._states.get(maker)
-        return state.reason if isinstance(state, LeftOut) else f"{maker} did not make it in this run"
+        return (
+            state.reason
+            if isinstance(state, LeftOut)
+            else f"stage {maker}, which makes it, did not end well in this run"
+        )
 
     def _missing(self, read: frozenset[StageName]) -> StageName | None:
         """A stage that the gate reads and that has yet to end well: a verdict now would be on nothing, for ever."""

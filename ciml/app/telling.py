@@ -160,7 +160,7 @@ def _outcome(item: Judged, became: Became, rights: Rights) -> str:
         case Status.UNCHANGED:
             return "It has the champion's bytes: nothing new would be registered."
         case Status.NOT_JUDGED:
-            return "It was not judged, so nothing is registered."
+            return "The model was not judged, so nothing is registered."
     then = ", and promoted" if item.model.promote == "auto" else ", and would wait for approval"
     return f"Would be registered as a new version{then}, once merged." if not rights.registers else "Not registered."
 

@@ -20,8 +20,8 @@ from ciml.core.redaction import forms
 OUTPUT_LIMIT = 256 << 10
 """UTF-16 units of one output; all of a job's together may have a million bytes."""
 
-SUMMARY_LIMIT = 1 << 20
-"""Bytes of a step's summary; a longer one is thrown away by the runner, whole."""
+SUMMARY_LIMIT = (1 << 20) - 2
+"""Bytes of a step's summary without the blank line that ends it; a longer one is thrown away by the runner, whole."""
 
 COMMAND_FILES = ("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
 """Files by which a step tells the runner to set variables for later steps: no stage is given them."""
@@ -46,10 +46,13 @@ class Runner:
         return long
 
     def summary(self, markdown: str) -> None:
-        """Show the text on the run's page; it is not longer than `SUMMARY_LIMIT`."""
+        """Show the text on the run's page; it is not longer than `SUMMARY_LIMIT`.
+
+        A blank line ends it: the HTML at its end would swallow the first line of what the same step writes next.
+        """
         path = self._environ.get("GITHUB_STEP_SUMMARY")
         if path:
-            _append(path, markdown if markdown.endswith("\n") else f"{markdown}\n")
+            _append(path, markdown.rstrip("\n") + "\n\n")
 
     def mask(self, names: Iterable[str]) -> None:
         """Have the runner blot out the values of these variables, in every spelling, wherever they are printed."""

@@ -64,6 +64,16 @@ def test_c021_a_value_that_is_too_long_is_empty_and_said_so(tmp_path: Path) -> N
     assert parsed(file.read_text(encoding="utf-8")) == {"plan": "", "verdict": "accepted"}
 
 
+def test_two_summaries_of_one_step_are_two_texts(tmp_path: Path) -> None:
+    """HTML at the end of the first does not swallow the heading of the second."""
+    cmarkgfm = pytest.importorskip("cmarkgfm")
+    file = tmp_path / "summary"
+    runner = Runner({"GITHUB_STEP_SUMMARY": str(file)})
+    runner.summary("<details>\n\nmore\n\n</details>")
+    runner.summary("## second\n")
+    assert "<h2>second</h2>" in cmarkgfm.github_flavored_markdown_to_html(file.read_text())
+
+
 def test_nothing_is_written_where_there_is_no_runner(capsys: pytest.CaptureFixture[str]) -> None:
     """On a laptop nobody reads outputs, summaries or masks."""
     runner = Runner({"TOKEN": "secret-value"})
