@@ -23,7 +23,7 @@ import msgspec
 from ciml.adapters.ci.runner import Runner
 from ciml.adapters.git.credentials import with_config
 from ciml.cli.main import main as ciml
-from ciml.core.errors import CimlError, ConfigurationError, ExitCode, MissingExtraError
+from ciml.core.errors import CimlError, ConfigurationError, ExitCode, MissingExtraError, TrustError
 
 PHASES = ("plan", "stage", "rescore", "settle", "deploy", "record", "report")
 """Commands that are phases of `ciml ci`, so that a workflow can name them alone."""
@@ -101,6 +101,20 @@ def check(inputs: Mapping[str, str]) -> None:
         raise _wrong("comment", inputs["comment"], "true or false")
 
 
+def refuse_outside(inputs: Mapping[str, str], environ: Mapping[str, str]) -> None:
+    """Nothing, once the working directory lies in what was checked out.
+
+    Raises:
+        TrustError: it is a link to somewhere else, where anybody could have left a repository and its settings.
+    """
+    directory, tree = inputs.get("working-directory", ""), environ.get("GITHUB_WORKSPACE", "")
+    if not directory or not tree:
+        return
+    here, root = os.path.realpath(directory), os.path.realpath(tree)
+    if os.path.commonpath([here, root]) != root:
+        raise TrustError(f"input 'working-directory' is {directory!r}, which leads out of the workspace, to {here}")
+
+
 def _wrong(name: str, value: str, right: str) -> ConfigurationError:
     return ConfigurationError(f"input {name!r} is {value!r}, which is not {right}")
 
@@ -143,6 +157,7 @@ def main() -> int:
     try:
         inputs = given(os.environ)
         check(inputs)
+        refuse_outside(inputs, os.environ)
         words = arguments(inputs)
     except CimlError as error:
         sys.stderr.write(f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))

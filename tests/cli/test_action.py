@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ciml.adapters.git.command import Git
-from ciml.cli.action import arguments, check, given, lock_with, prepare
-from ciml.core.errors import ConfigurationError
+from ciml.cli.action import arguments, check, given, lock_with, prepare, refuse_outside
+from ciml.core.errors import ConfigurationError, TrustError
 from tests.cli.calls import environment
 from tests.repobuilder import RepoBuilder
 
@@ -55,6 +55,21 @@ def test_c004_a_version_is_a_version(version: str) -> None:
     with pytest.raises(ConfigurationError, match="input 'python-version' is not a version"):
         check({"python-version": version})
     check({"python-version": "3.11"})
+
+
+def test_a_working_directory_that_leads_elsewhere(tmp_path: Path) -> None:
+    """A committed link to a folder that an earlier job has left on the machine: exit 6; folders of the workspace do."""
+    tree, other = tmp_path / "workspace", tmp_path / "other"
+    (tree / "sub").mkdir(parents=True)
+    other.mkdir()
+    (tree / "link").symlink_to(other)
+    seen = {"GITHUB_WORKSPACE": str(tree)}
+    for directory in (tree / "link", other, tree / "sub/../.."):
+        with pytest.raises(TrustError, match="leads out of the workspace"):
+            refuse_outside({"working-directory": str(directory)}, seen)
+    for directory in (tree, tree / "sub", tree / "link/../workspace"):
+        refuse_outside({"working-directory": str(directory)}, seen)
+    refuse_outside({}, seen)
 
 
 def test_c004_the_script_refuses_it_too(tmp_path: Path) -> None:
