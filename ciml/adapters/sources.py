@@ -6,10 +6,10 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from ciml.adapters import aws, files
+from ciml.adapters.batched import batched
 from ciml.adapters.stores.answers import Answer, BrokenAnswerError, pause
 from ciml.adapters.stores.bucket import Bucket
 from ciml.adapters.stores.crew import Crew, Job
@@ -76,8 +76,7 @@ class S3Source:
         Raises:
             RaceError: an object is replaced again and again while it is read.
         """
-        rest = iter(items)
-        while batch := list(islice(rest, _BATCH)):
+        for batch in batched(items, _BATCH):
             known: dict[bytes, SourceObject | None] = {item.path: item for item in batch}
             self._crew.run(self._identifying(item, known) for item in batch if item.digest is None)
             yield from (item for item in known.values() if item is not None)
@@ -136,7 +135,7 @@ class S3Source:
         try:
             session.new()  # the store is ready before threads use it
             rest = (item for item in items if not objects.keeps(_digest_of(item), item.size))
-            while batch := list(islice(rest, _BATCH)):
+            for batch in batched(rest, _BATCH):
                 wanted = {item.digest: item for item in batch}
                 self._meter.expect(len(wanted), sum(item.size for item in wanted.values()))
                 self._crew.run(self._fetching(item, objects, session) for item in wanted.values())

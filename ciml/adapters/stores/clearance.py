@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from ciml.adapters.batched import batched
 from ciml.adapters.stores.answers import Found
 from ciml.adapters.stores.bucket import Bucket
 from ciml.adapters.stores.contents import objects_of
@@ -312,7 +313,7 @@ class Clearance:
     def _remove(self, due: Sequence[Found]) -> list[Found]:
         """Those that are gone now, or would be."""
         gone: list[Found] = []
-        for some in _batched(due):
+        for some in batched(due, _TOGETHER):
             gone += some if self._dry_run else self._remove_together(some)
         names = {found.name.encode() for found in gone}
         if names:
@@ -339,8 +340,3 @@ def key_of(name: str) -> Digest:
     """The digest at the end of a name; "" where there is none."""
     text = "".join(name.split("/")[-2:])
     return Digest(text if is_digest(text) else "")
-
-
-def _batched(found: Sequence[Found]) -> Iterator[list[Found]]:
-    for start in range(0, len(found), _TOGETHER):
-        yield [*found[start : start + _TOGETHER]]

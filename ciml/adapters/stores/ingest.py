@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from ciml.adapters import files
-from ciml.adapters.stores.pair import Pair, batched
+from ciml.adapters.batched import batched
+from ciml.adapters.stores.pair import BATCH, Pair
 from ciml.adapters.stores.walk import VISITED, Found, Taken, changed, open_folder, settled, shown, walk
 from ciml.core import listing
 from ciml.core.errors import StageError, TrustError
@@ -103,7 +104,7 @@ def _directory(path: str, name: RepoPath, sink: Sink, watch: Watch | None) -> Ou
     pair = Pair[Found, Taken](reader.taken, sink.forked)
     found = walk(top, name) if watch is None else _remembered(walk(top, name), watch.known())
     try:
-        return store_listing(_entries(pair.run(batched(found)), watch), name, sink)
+        return store_listing(_entries(pair.run(batched(found, BATCH)), watch), name, sink)
     finally:
         pair.close()
         reader.close()

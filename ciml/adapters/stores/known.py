@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from ciml.adapters.batched import batched
 from ciml.core.ids import Digest
 
 _MANY = 500
@@ -58,7 +58,7 @@ class Known:
 
         def ask(database: sqlite3.Connection) -> set[Digest]:
             found: set[Digest] = set()
-            for some in _batches(digests):
+            for some in batched(digests, _MANY):
                 marks = ",".join("?" * len(some))
                 rows = database.execute(
                     f"SELECT digest FROM objects WHERE digest IN ({marks})", [bytes.fromhex(digest) for digest in some]
@@ -141,9 +141,3 @@ class Known:
             os.unlink(self._file)
         except OSError:
             pass  # then nothing is remembered
-
-
-def _batches(digests: Iterable[Digest]) -> Iterator[list[Digest]]:
-    rest = iter(digests)
-    while some := list(islice(rest, _MANY)):
-        yield some

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ciml.core.errors import CimlError, ServiceError
@@ -19,17 +18,11 @@ if TYPE_CHECKING:
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-_BATCH = 256
+BATCH = 256
 """Items that are handed out at a time."""
 
 _ALONE = 4
 """Batches that are done before a second process is worth its start."""
-
-
-def batched(items: Iterator[_Item]) -> Iterator[list[_Item]]:
-    """The same items, many at a time."""
-    while batch := list(islice(items, _BATCH)):
-        yield batch
 
 
 class Pair(Generic[_Item, _Result]):

@@ -7,9 +7,10 @@ import os
 from collections.abc import Sequence
 
 from ciml.adapters import files
+from ciml.adapters.batched import batched
 from ciml.adapters.stores.ingest import stays_inside
 from ciml.adapters.stores.objects import Objects
-from ciml.adapters.stores.pair import Pair, batched
+from ciml.adapters.stores.pair import BATCH, Pair
 from ciml.adapters.stores.session import Session
 from ciml.adapters.trees import remove_tree
 from ciml.core import listing
@@ -78,7 +79,7 @@ class Restorer:
         below = _Below(unfinished, writer)
         pair = Pair[Entry, None](below.put, self._session.forked)
         try:
-            for _ in pair.run(batched(listing.entries(output.digest, self._objects.read))):
+            for _ in pair.run(batched(listing.entries(output.digest, self._objects.read), BATCH)):
                 pass
         finally:
             pair.close()

@@ -10,9 +10,9 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 
 from ciml.adapters import files
+from ciml.adapters.batched import batched
 from ciml.adapters.stores.answers import Answer, BrokenAnswerError, pause
 from ciml.adapters.stores.crew import Crew, Job
 from ciml.adapters.stores.known import Known
@@ -76,7 +76,7 @@ class S3Objects:
         """Those of the objects that are there, by name; what was seen to be damaged is not."""
         self._settle()
         found: set[Digest] = set()
-        for batch in _batches(digests):
+        for batch in batched(digests, _BATCH):
             found |= self._there(batch)
         return found - self._damaged
 
@@ -146,7 +146,7 @@ class S3Objects:
         Raises:
             IntegrityError: one is not in the clone's own store, or is damaged there.
         """
-        for batch in _batches(digests):
+        for batch in batched(digests, _BATCH):
             terms = -1
             while terms != self._tenure.terms:  # a lease that ran out meanwhile protects nothing of this
                 self._settle()
@@ -214,7 +214,7 @@ class S3Objects:
             IntegrityError: one is not there, or is damaged there.
         """
         wanted = (digest for digest in digests if not self.here(digest))
-        for batch in _batches(wanted):
+        for batch in batched(wanted, _BATCH):
             missing = list(dict.fromkeys(batch))
             self._session.new()  # the clone's own store is ready before threads use it
             (meter or Unmetered()).expect(len(missing), 0)
@@ -311,9 +311,3 @@ def _shares(wanted: list[Digest]) -> list[list[Digest]]:
     """Runs of neighbours, one for each hand."""
     length = max(1, -(-len(wanted) // HANDS))
     return [wanted[start : start + length] for start in range(0, len(wanted), length)]
-
-
-def _batches(digests: Iterable[Digest]) -> Iterator[list[Digest]]:
-    rest = iter(digests)
-    while batch := list(islice(rest, _BATCH)):
-        yield batch
