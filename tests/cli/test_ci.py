@@ -185,7 +185,10 @@ def test_a_promotion_and_a_release_reach_their_environments(team: Team, tmp_path
     no_registry = {"MLFLOW_TRACKING_URI": ""}
     assert push.job("deploy", "deploy", "staging", takes=("settle",), env={**here, **no_registry}).code == 0
     assert (target / "staging-1").read_text() == "0.7\n"
-    assert push.job("record", "record", takes=("settle", "deploy")).code == 0
+    for artifact, code, served in (("ciml-receipt-production", 13, []), ("ciml-receipt-staging", 0, ["staging"])):
+        # What production's job says of staging is not heard.
+        told = push.job(artifact, "record", artifacts={"ciml-settled": "settle", artifact: "deploy"})
+        assert (told.code, list(state(team.origin, team.model).deployments)) == (code, served), told
     assert state(team.origin, team.model).deployments["staging"].version == 1
 
     team.origin.git("tag", "v1.0.0")

@@ -20,6 +20,7 @@ from ciml.cli.wiring import Place, open_place, project_at
 from ciml.core.deployment import DeployOrder, Receipt
 from ciml.core.entries import Deployment
 from ciml.core.errors import IntegrityError, RaceError
+from ciml.core.handover import SETTLED
 from tests.awsserver import aws_server
 from tests.cli.calls import Calls, environment, process
 from tests.cli.ledgers import entries, state
@@ -150,7 +151,7 @@ def test_a_release_over_three_jobs(
 
     with deploying(second) as (place, target, _):
         handover.take_in(place.store)
-        [order] = handover.all("deployments", DeployOrder)
+        [order] = handover.all("deployments", DeployOrder, of=SETTLED)
         assert order == decision.order
         receipt = target.carry_out(order, check=True)
         handover.write("receipts", order.name, receipt)
@@ -160,7 +161,7 @@ def test_a_release_over_three_jobs(
     assert not (second.path / ".git/ciml/registry").exists()
 
     with deploying(third) as (_, recording, _):
-        [told] = handover.all("receipts", Receipt)
+        [(_, told)] = handover.each("receipts", Receipt)
         assert recording.record(order, told).written
         assert not recording.record(order, told).written
         with pytest.raises(IntegrityError, match="is not its order's"):
