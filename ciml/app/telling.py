@@ -11,7 +11,7 @@ from ciml.core.ids import ModelName, StageName
 from ciml.core.judged import Judged
 from ciml.core.lineage import check_lines
 from ciml.core.plan import Decision, Graph, Plan, PlannedStage
-from ciml.core.report import Curve, DeploymentLine, MetricRow, ModelReport, Report, StageLine
+from ciml.core.report import Curve, DeploymentLine, MetricRow, ModelReport, Report, StageLine, deployments_text
 from ciml.core.results import Failed, Ran, Restored, Skipped, StageResult, told
 from ciml.core.value import Value
 from ciml.core.verdict import Status, Verdict
@@ -175,8 +175,7 @@ def _title(story: Story, models: Sequence[ModelReport]) -> str:
     if models:
         return "; ".join(_verdict_line(model) for model in models)
     if story.deployments:
-        lines = (f"{line.model} {line.version} {line.state} in {line.environment}" for line in story.deployments)
-        return "; ".join(lines)
+        return deployments_text(story.deployments)
     made = sum(isinstance(result, Ran | Restored) for result in story.results.values())
     idle = all(isinstance(result, Skipped) for result in story.results.values())
     return "nothing to do" if idle else f"{made} stages done"

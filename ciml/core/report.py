@@ -7,7 +7,7 @@ another one that never ran a line of that code reads it, strictly, and makes Mar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeVar
 
 import msgspec
@@ -81,6 +81,13 @@ class Curve(Value, frozen=True, kw_only=True):
     points: tuple[tuple[float, float], ...]
 
 
+def thinned(points: Sequence[tuple[float, float]], most: int) -> tuple[tuple[float, float], ...]:
+    """At most so many of the points, evenly chosen, the first and the last among them."""
+    if len(points) <= most:
+        return tuple(points)
+    return tuple(points[place * (len(points) - 1) // (most - 1)] for place in range(most))
+
+
 class DeploymentLine(Value, frozen=True, kw_only=True):
     """One environment and what serves there now."""
 
@@ -89,6 +96,11 @@ class DeploymentLine(Value, frozen=True, kw_only=True):
     version: int
     state: Literal["deployed", "already", "failed", "rolled-back", "pending"]
     detail: str = ""
+
+
+def deployments_text(lines: Iterable[DeploymentLine]) -> str:
+    """What became of deployments, as a title says it: `churn 3 deployed in production; …`."""
+    return "; ".join(f"{line.model} {line.version} {line.state} in {line.environment}" for line in lines)
 
 
 class Report(Value, frozen=True, kw_only=True):

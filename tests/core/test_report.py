@@ -1,9 +1,19 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
-from ciml.core.report import masked
+from ciml.core.report import masked, thinned
 from tests.reports import DEPLOYED, FAILED, REJECTED, report
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 6, 1000])
+def test_points_are_thinned_evenly(count: int) -> None:
+    """No more than asked for, in order, the first and the last among them; few are all there."""
+    points = [(float(number), 0.0) for number in range(count)]
+    kept = thinned(points, 5)
+    assert list(kept) == sorted(set(kept)) and len(kept) == min(count, 5)
+    assert {*points[:1], *points[-1:]} <= set(kept)
 
 
 def test_every_free_text_is_masked_and_nothing_else() -> None:

@@ -11,7 +11,7 @@ from ciml.app.perform import Performance
 from ciml.app.ports import Store
 from ciml.core.errors import CimlError
 from ciml.core.ids import RepoPath
-from ciml.core.report import Curve
+from ciml.core.report import Curve, thinned
 from ciml.core.results import Output, record_of
 
 LARGEST = 8 << 20
@@ -53,7 +53,7 @@ def _curve(output: Output, store: Store) -> Curve | None:
     points = [point for row in rows[1:] if (point := _point(row)) is not None]
     if len(points) < 2:
         return None
-    return Curve(path=RepoPath(output.path), x=rows[0][0], y=rows[0][1], points=tuple(_thinned(points)))
+    return Curve(path=RepoPath(output.path), x=rows[0][0], y=rows[0][1], points=thinned(points, POINTS))
 
 
 def _point(row: list[str]) -> tuple[float, float] | None:
@@ -62,10 +62,3 @@ def _point(row: list[str]) -> tuple[float, float] | None:
     except (ValueError, IndexError):
         return None
     return point if all(map(math.isfinite, point)) else None
-
-
-def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most `POINTS` of them, evenly chosen, the first and the last among them."""
-    if len(points) <= POINTS:
-        return points
-    return [points[round(number * (len(points) - 1) / (POINTS - 1))] for number in range(POINTS)]

@@ -18,7 +18,7 @@ from ciml.core.deployment import DeployOrder, Receipt
 from ciml.core.errors import CimlError, ConfigurationError, ExitCode, TrustError
 from ciml.core.handover import SETTLED, may_tell_of_deployment
 from ciml.core.ids import CommitSha
-from ciml.core.report import DeploymentLine, Report
+from ciml.core.report import DeploymentLine, Report, deployments_text
 from ciml.core.workflow.order import slug
 
 _BEGINS_WITHIN_S = 60.0
@@ -125,14 +125,13 @@ def record(call: Call) -> ExitCode:
 
 def tell(call: Call, lines: tuple[DeploymentLine, ...], code: ExitCode, *, error: str = "") -> None:
     """A report of deployments alone, and the output that their jobs wait for."""
-    told = "; ".join(f"{line.model} {line.version} {line.state} in {line.environment}" for line in lines)
     report = Report(
         event=call.event,
         head=call.head_commit,
         base=None,
         subject=call.subject,
         conclusion="success" if code is ExitCode.OK else "failure",
-        title=error or told or "nothing to deploy",
+        title=error or deployments_text(lines) or "nothing to deploy",
         deployments=lines,
         notices=tuple(call.notices),
         error=error,

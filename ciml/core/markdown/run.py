@@ -8,7 +8,7 @@ from ciml.core import mermaid
 from ciml.core.lineage import shown
 from ciml.core.markdown.layout import Block, row, table
 from ciml.core.markdown.text import code, fence, inline
-from ciml.core.report import Curve, DeploymentLine, Report, StageLine
+from ciml.core.report import Curve, DeploymentLine, Report, StageLine, thinned
 
 _FAILED_RANK, _DEPLOYED_RANK, _PLAN_RANK, _CHANGED_RANK, _GRAPH_RANK, _CURVE_RANK = 1, 3, 6, 7, 8, 9
 
@@ -133,19 +133,13 @@ def curves(found: Sequence[Curve]) -> Iterator[Block]:
         name = f"{code(curve.path)} · {code(curve.y)} over {code(curve.x)}"
         chart = mermaid.line_chart(curve.path, curve.x, curve.y, curve.points)
         drawing = f"{fence(chart, 'mermaid')}\n\n" if chart else ""
-        numbers = "\n".join((table((code(curve.x), code(curve.y)), ">>"), *map(_point, _thinned(curve.points))))
+        rows = map(_point, thinned(curve.points, _CURVE_ROWS))
+        numbers = "\n".join((table((code(curve.x), code(curve.y)), ">>"), *rows))
         yield Block(rank=_CURVE_RANK, head=f"{name}\n\n{drawing}{_folded('Numbers', numbers, is_open=not chart)}")
 
 
 def _point(point: tuple[float, float]) -> str:
     return row(shown(float(point[0])), shown(float(point[1])))
-
-
-def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The first, the last and evenly some between."""
-    if len(points) <= _CURVE_ROWS:
-        return list(points)
-    return [points[place * (len(points) - 1) // (_CURVE_ROWS - 1)] for place in range(_CURVE_ROWS)]
 
 
 def deployments(lines: Sequence[DeploymentLine]) -> Iterator[Block]:
