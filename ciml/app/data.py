@@ -75,13 +75,17 @@ def manifests(tree: Tree, parse: Parse, wanted: Sequence[RepoPath] = ()) -> list
         ConfigurationError: one of them cannot be read.
         UsageError: nothing stands for a path that is named.
     """
-    files = {entry.path for entry in tree.files(RepoPath(""))} | set(tree.untracked(RepoPath("")))
-    standing = {path: file for file in sorted(files) if (path := stands_for(file)) is not None}
+    standing = {path: file for file in sorted(all_files(tree)) if (path := stands_for(file)) is not None}
     chosen = {path: file for path, file in standing.items() if not wanted or _is_wanted(path, wanted)}
     for path in wanted:
         if not any(_is_wanted(found, [path]) for found in chosen):
             raise _no_manifest(path, standing)
     return [parse(tree.read(file) or b"", file) for _, file in sorted(chosen.items())]
+
+
+def all_files(tree: Tree) -> set[RepoPath]:
+    """The files that Git tracks, and those that it would."""
+    return {entry.path for entry in tree.files(RepoPath(""))} | set(tree.untracked(RepoPath("")))
 
 
 def _is_wanted(path: RepoPath, wanted: Sequence[RepoPath]) -> bool:
@@ -114,7 +118,7 @@ def may_add(path: RepoPath, tree: Tree, data: DataFiles, outputs: Iterable[RepoP
                 f"{path} overlaps {output}, which a stage writes", hint="Data that a stage makes needs no manifest."
             )
     own, pointer = manifest_paths(path)
-    for file in sorted({entry.path for entry in tree.files(RepoPath(""))} | set(tree.untracked(RepoPath("")))):
+    for file in sorted(all_files(tree)):
         other = stands_for(file)
         if file == pointer:
             raise ConfigurationError(f"{pointer} stands for {path} already", hint=f"git rm {pointer}, then add it.")

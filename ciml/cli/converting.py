@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ciml.app.data import all_files
 from ciml.app.plan import prepare
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
@@ -38,8 +39,7 @@ def convert(invocation: Invocation, given: str) -> ExitCode:
             raise RepositoryError(
                 f"there is a {CONFIGURATION} already; nothing was written", hint="Move it away, or name it otherwise."
             )
-        files = {entry.path for entry in tree.files(RepoPath(""))} | set(tree.untracked(RepoPath("")))
-        made = convert_text(text, file=file, files=files, read=tree.read)
+        made = convert_text(text, file=file, files=all_files(tree), read=tree.read)
         with open(f"{root}/{CONFIGURATION}", "x", encoding="utf-8") as target:
             target.write(made.text)
     _tell(console, file, made, _problems(invocation))
