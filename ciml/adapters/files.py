@@ -240,6 +240,26 @@ def write_new(path: str, data: bytes, mode: int) -> None:
         os.close(fd)
 
 
+def write_whole(path: str, data: bytes) -> None:
+    """Let a file have these bytes, all or nothing, whatever it had before; its folder is made.
+
+    Raises:
+        OSError: the system refuses that; nothing is left behind.
+    """
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    unfinished = f"{path}.{os.urandom(4).hex()}"
+    fd = os.open(unfinished, CREATE, 0o666)
+    try:
+        try:
+            write_all(fd, data)
+        finally:
+            os.close(fd)
+        os.replace(unfinished, path)
+    except BaseException:
+        discard(unfinished)
+        raise
+
+
 def discard(path: str) -> None:
     """Remove an unfinished file, if it is there."""
     try:

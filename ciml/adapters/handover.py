@@ -57,12 +57,8 @@ class Handover:
     def write(self, kind: str, name: str, value: Value) -> str:
         """The path of `<kind>/<name>.json` (`<name>.json` where kind is ""), which now holds the value."""
         target = os.path.join(self.folder, kind, f"{file_name(name)}.json")
-        unfinished = f"{target}.new"
         try:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            files.discard(unfinished)
-            files.write_new(unfinished, msgspec.json.encode(value), 0o644)
-            os.replace(unfinished, target)
+            files.write_whole(target, msgspec.json.encode(value))
         except OSError as error:
             raise files.outside(error, f"write {target}") from error
         return target

@@ -184,13 +184,8 @@ class Index:
             return None
 
     def _save(self, name: str, entry: object) -> None:
-        path = f"{self._root}/{name}"
-        beside = f"{path}.{os.getpid()}"
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(beside, "wb") as file:
-                file.write(f"{__version__}\n".encode() + msgspec.msgpack.encode(entry))
-            os.replace(beside, path)
+            files.write_whole(f"{self._root}/{name}", f"{__version__}\n".encode() + msgspec.msgpack.encode(entry))
         except (OSError, UnicodeEncodeError):
             return  # A memory that cannot be kept costs time and nothing else.
 

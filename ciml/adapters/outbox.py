@@ -104,10 +104,7 @@ class Outbox:
             return None
 
     def _write(self, name: str, pending: Pending) -> None:
-        temporary = self._path(f"{name}.{os.getpid()}.tmp")
-        with open(temporary, "wb") as file:
-            file.write(msgspec.json.encode(pending))
-        os.replace(temporary, self._path(name))
+        files.write_whole(self._path(name), msgspec.json.encode(pending))
 
     def _remove(self, name: str) -> None:
         try:

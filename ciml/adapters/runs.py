@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from ciml.adapters import files
 from ciml.core.errors import ConfigurationError
 from ciml.core.ids import CommitSha, Digest, StageName
 from ciml.core.lineage import RunTrace, encode
@@ -84,11 +85,8 @@ class RunJournal:
             ConfigurationError: the folder cannot be written to.
         """
         folder = self.folder_of(run.id)
-        temporary = os.path.join(folder, f".{_FILE}.{os.getpid()}")
         try:
-            with open(temporary, "wb") as file:
-                file.write(encode(_Entry(work_tree=self._work_tree, run=run)))
-            os.replace(temporary, os.path.join(folder, _FILE))
+            files.write_whole(os.path.join(folder, _FILE), encode(_Entry(work_tree=self._work_tree, run=run)))
         except OSError as error:
             raise ConfigurationError(f"cannot write the record of the run to {folder}: {error.strerror}") from error
         self._prune()

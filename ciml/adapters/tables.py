@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ciml import __version__
+from ciml.adapters import files
 from ciml.core.errors import MissingExtraError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.neutralise import harmless_text
@@ -84,13 +85,8 @@ class Tables:
 
     def keep(self, name: Digest, facts: TableFacts) -> None:
         """Remember facts, all or nothing."""
-        path = self._path(name)
-        beside = f"{path}.{os.getpid()}"
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(beside, "wb") as file:
-                file.write(f"{__version__}\n".encode() + msgspec.msgpack.encode(facts))
-            os.replace(beside, path)
+            files.write_whole(self._path(name), f"{__version__}\n".encode() + msgspec.msgpack.encode(facts))
             self._kept = True
         except OSError:
             return  # a memory that cannot be kept costs time and nothing else

@@ -28,6 +28,18 @@ def test_copies_are_hashed_in_the_same_pass(tmp_path: Path, size: int) -> None:
     os.close(target)
 
 
+def test_a_file_is_written_whole(tmp_path: Path) -> None:
+    """Over what was there, in a folder that is made; what the system refuses leaves nothing behind."""
+    path = tmp_path / "deep" / "file"
+    for data in (b"first", b""):
+        files.write_whole(str(path), data)
+        assert path.read_bytes() == data
+    (tmp_path / "folder" / "taken").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        files.write_whole(str(tmp_path / "folder" / "taken"), b"data")
+    assert [entry.name for entry in (tmp_path / "folder").iterdir()] == ["taken"]
+
+
 def test_a_file_that_grew_is_read_whole(tmp_path: Path) -> None:
     """A file that is longer than its size said is not cut: the size only chooses the way."""
     (tmp_path / "f").write_bytes(b"x" * 1000)

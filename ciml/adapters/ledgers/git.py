@@ -20,6 +20,7 @@ from datetime import datetime
 
 import msgspec
 
+from ciml.adapters import files
 from ciml.adapters.git.command import Answer, Git
 from ciml.core.entries import Adoption, Deployment, FailedDeployment, Promotion, Registration, Rollback, decode
 from ciml.core.errors import IntegrityError, ServiceError, TrustError
@@ -173,12 +174,8 @@ class GitLedger:
             return "", []
 
     def _remember(self, commit: str) -> None:
-        beside = f"{self._memory}.{os.getpid()}"
         try:
-            os.makedirs(os.path.dirname(self._memory), exist_ok=True)
-            with open(beside, "wb") as file:
-                file.write(msgspec.msgpack.encode((commit, self._known[commit])))
-            os.replace(beside, self._memory)
+            files.write_whole(self._memory, msgspec.msgpack.encode((commit, self._known[commit])))
         except OSError:
             return  # The next read takes longer, and that is all.
 

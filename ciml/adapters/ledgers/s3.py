@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from ciml.adapters import files
 from ciml.adapters.stores.answers import Found
 from ciml.adapters.stores.bucket import Bucket
 from ciml.adapters.stores.crew import Crew
@@ -143,12 +144,8 @@ class S3Ledger:
             return {}
 
     def _write(self, path: str, data: bytes) -> None:
-        beside = f"{path}.{os.getpid()}"
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(beside, "wb") as file:
-                file.write(data)
-            os.replace(beside, path)
+            files.write_whole(path, data)
         except OSError:
             return  # the next read takes longer, and that is all
 

@@ -124,10 +124,7 @@ def write(root: str, stale: dict[str, str | None], console: Console) -> None:
             if made is None:
                 os.unlink(target)
             else:
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                files.discard(f"{target}.new")
-                files.write_new(f"{target}.new", made.encode(), 0o644)
-                os.replace(f"{target}.new", target)
+                files.write_whole(target, made.encode())
         except OSError as error:
             raise files.outside(error, f"write {path}") from error
         console.line(f"{'removed' if made is None else 'wrote':<9} {path}")
