@@ -17,7 +17,8 @@ from ciml.core.s3 import s3_address
 from tests.adapters.stores.clones import Clones, object_key
 from tests.adapters.stores.contract import FILES, record_of, sha256, snapshot, tree
 from tests.mlflowserver import free_port
-from tests.s3proxy import Proxy
+from tests.s3proxy import Proxy, proxy
+from tests.s3server import rclone
 
 LARGE = os.urandom(1 << 20) * 20
 """Moved in three parts."""
@@ -274,6 +275,24 @@ def test_c125_bytes_changed_on_their_way_there(clones: Clones, faulty: Proxy, da
     record = published(clones.open(by=faulty.service), data)
 
     assert clones.open().read(record.outputs[0].digest) == data
+
+
+def test_c125_a_service_without_checksums(tmp_path: Path) -> None:
+    """One that answers a PUT with the MD5 of what arrived is asked nothing more: a request for each object."""
+    with rclone(tmp_path) as service, proxy(service) as there:
+        service.client().create_bucket(Bucket="shared")
+        clones = Clones(there.service, "shared", tmp_path / "clones")
+        store = clones.open("mine")
+        digests = [store.put_bytes(b"%d" % number) for number in range(20)]
+        there.fail("PUT", "/objects/", "corrupt-sent")
+
+        store.push(digests)
+
+        assert (there.count("PUT", "/objects/"), there.count("HEAD", "/objects/")) == (21, 0)
+        other = clones.open("other")
+        other.pull(digests)
+        assert [other.local.read(digest) for digest in digests] == [b"%d" % number for number in range(20)]
+        clones.close()
 
 
 def test_c125_what_is_damaged_here_is_not_sent(clones: Clones) -> None:
