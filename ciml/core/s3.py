@@ -13,6 +13,7 @@ SCHEME = "s3://"
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _DOTTED = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?=[a-z0-9])){1,61}[a-z0-9]")
+_NUMERIC = re.compile(r"[\d.]+")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 
 _FORM = "An address is s3://BUCKET/KEY, or s3://BUCKET/PREFIX/."
@@ -44,7 +45,7 @@ def s3_address(text: str) -> S3Address:
     """
     bucket, _, key = text.removeprefix(SCHEME).partition("/")
     if fault := _fault(text):
-        raise ConfigurationError(f"{bare(text)!r} {fault}", hint=_DOTLESS if "." in bucket else _FORM)
+        raise ConfigurationError(f"{bare(text)!r} {fault}", hint=_DOTLESS if _is_dotted(bucket) else _FORM)
     return S3Address(bucket=bucket, key=key)
 
 
@@ -59,16 +60,23 @@ def _fault(text: str) -> str | None:
     if "@" in bucket or ":" in bucket:
         return "has a user or a port, where a bucket's name stands alone"
     if not _BUCKET.fullmatch(bucket):
-        # The certificate is for *.s3.REGION.amazonaws.com, and the star stands for one name without dots:
-        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-        why = "has dots in the bucket's name: TLS cannot prove whose it is" if _DOTTED.fullmatch(bucket) else None
-        return why or f"names {bucket!r}, which no bucket can be called"
+        dotted = "has dots in the bucket's name: TLS cannot prove whose it is"
+        return dotted if _is_dotted(bucket) else f"names {bucket!r}, which no bucket can be called"
     if _ENCODED.search(key):
         return "is percent-encoded: write the key as it is"
     parts = key.removesuffix("/").split("/") if key else []
     if key_fault := object_fault("/".join(parts)) if parts else None:
         return key_fault
     return None
+
+
+def _is_dotted(bucket: str) -> bool:
+    """Whether it is a bucket's name but for dots.
+
+    The certificate is for *.s3.REGION.amazonaws.com, and the star stands for one name without dots:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    return "." in bucket and bool(_DOTTED.fullmatch(bucket)) and not _NUMERIC.fullmatch(bucket)
 
 
 def object_fault(path: str) -> str | None:
