@@ -34,6 +34,9 @@ _COLOURS = {
     "maybe": "magenta",
 }
 
+KEPT = 1 << 20
+"""Characters of what was printed that are kept, to be printed again by a call that has nothing to do."""
+
 
 class Console:
     """Where a command writes.
@@ -44,10 +47,19 @@ class Console:
     def __init__(self, invocation: Invocation) -> None:
         self._json = invocation.json
         self._verbosity = invocation.verbosity
-        self.out = ""
-        """What went to stdout so far, colours included."""
-        self.error = ""
-        """What went to stderr so far, colours included."""
+        self._said: dict[bool, list[str]] = {False: [], True: []}
+        """What went to stdout and to stderr so far, colours included, as long as it is little."""
+        self._size = 0
+
+    @property
+    def out(self) -> str | None:
+        """What went to stdout so far; None where there was too much to keep, as of a stage that prints without end."""
+        return "".join(self._said[False]) if self._size <= KEPT else None
+
+    @property
+    def error(self) -> str | None:
+        """What went to stderr so far; None as above."""
+        return "".join(self._said[True]) if self._size <= KEPT else None
 
     @property
     def verbose(self) -> bool:
@@ -84,10 +96,11 @@ class Console:
 
     def _echo(self, text: str, *, err: bool) -> None:
         click.echo(text, err=err)
-        if err:
-            self.error += f"{text}\n"
+        self._size += len(text) + 1
+        if self._size <= KEPT:
+            self._said[err].append(f"{text}\n")
         else:
-            self.out += f"{text}\n"
+            self._said = {False: [], True: []}
 
     def columns(self, rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None) -> None:
         """Rows with aligned columns; a known word is coloured on a terminal."""

@@ -26,7 +26,8 @@ def keep(
 ) -> None:
     """Leave a receipt for `ciml.cli.quick`, where the answer depends on this machine's files alone."""
     local = ledgers_are_local(place, project.pipeline, invocation.environ)
-    if place.root is None or not local:
+    out, error = console.out, console.error
+    if place.root is None or not local or out is None or error is None:
         return
     data = _data(place, prepared)
     if data is None:
@@ -49,8 +50,8 @@ def keep(
             *(f"{place.root}/{path}" for path in project.tree.dirty),
         ],
         known=place.index.watched(outputs) | data,
-        out=console.out,
-        error=console.error,
+        out=out,
+        error=error,
         code=code,
         begun_ns=place.opened_ns,
     )

@@ -292,3 +292,26 @@ def test_c063_a_checkout_that_turned_line_ends_is_told(ciml: Calls) -> None:
     assert (ciml.path / "x").read_bytes() == b"1\n"
     assert "warning: in differs from the commit by its line ends or a filter" in answer.err
     assert "warning" not in ciml.ok("run").err
+
+
+def test_c165_a_stage_that_prints_without_end_costs_no_memory(ciml: Calls) -> None:
+    """100 MB in one line → bounded memory, lines split at 64 KiB, the log saved whole."""
+    script = "head -c 100000000 /dev/zero | tr '\\0' x; echo; echo 1 > o"
+    ciml.repo.commit({"ciml.yaml": stages(f"a: {{run: {json.dumps(script)}, outputs: [o]}}")})
+    measured = "import resource, sys; from ciml.cli.main import main; code = main(['run']); "
+    measured += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
+    with open(ciml.path.parent / "printed", "w+b") as printed:
+        done = subprocess.run(
+            [sys.executable, "-c", measured],
+            cwd=ciml.path,
+            env=environment(),
+            stdout=printed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        printed.seek(0)
+        assert max(len(line) for line in printed) < (1 << 16) + 100
+    assert int(done.stderr.split()[-1]) < 90_000  # KiB
+    [log] = ciml.path.glob(".git/ciml/runs/*/a.log")
+    assert log.stat().st_size == 100_000_001
