@@ -120,9 +120,15 @@ def test_variables_of_a_calling_hook_do_not_lead_elsewhere(
 def test_c066_a_repository_of_somebody_else_is_exit_4(repo: RepoBuilder) -> None:
     """The hint is the one command that trusts this path, and nothing was added to any configuration."""
     repo.commit({"a": "1"})
-    env = {**os.environ, "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    home = repo.path.parent / "home"
+    home.mkdir()
+    env = {**repo.env, "HOME": str(home), "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    del env["GIT_CONFIG_GLOBAL"]
+    before = (repo.path / ".git/config").read_bytes()
     with pytest.raises(RepositoryError) as caught:
         Repository.open(str(repo.path), env)
+    assert (repo.path / ".git/config").read_bytes() == before
+    assert list(home.iterdir()) == []
     assert caught.value.hint is not None
     assert caught.value.hint.endswith(f"git config --global --add safe.directory '{repo.path}'")
 

@@ -61,6 +61,7 @@ KINDS = {
 }
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", KINDS)
 def test_null_pairs_are_promoted_no_more_often_than_the_confidence_allows(kind: str) -> None:
     """At 95 % at most one pair of equal models in twenty is promoted, whatever the metric, ties and skew."""
