@@ -38,6 +38,7 @@ bench: venv venv-bench ## measure ciml beside DVC, GNU make, doit and Snakemake;
 
 soak: venv node ## the tests that kill and race, many rounds (ROUNDS=200 KILLS=20)
 	@CIML_TEST_ROUNDS=$${ROUNDS:-200} CIML_TEST_KILLS=$${KILLS:-20} CIML_TEST_PAIRS=$${PAIRS:-2000} \
+		CIML_TEST_LONG=1 \
 		python -m pytest -n $(JOBS) --timeout 7200 -m soak $(ARGS)
 
 readme: venv ## write the README's outputs anew from a real run, and the tables of docs/ from the code

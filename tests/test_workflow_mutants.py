@@ -144,6 +144,7 @@ EVENTS = {"push": push, "release": release, "pull_request": pull_request}
 
 
 @pytest.mark.timeout(3000)
+@pytest.mark.soak
 def test_every_part_of_the_workflow_is_needed(team: Team) -> None:
     """Without it a job fails, or is passed over, or somebody is not told: the whole workflow does all of it."""
     team.begin()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 
 from tests.awsserver import aws_server
 from tests.cli.calls import Calls
+from tests.s3server import Service, moto, rclone
+
+Served = Callable[[Path], AbstractContextManager[Service]]
 
 
 def states(ciml: Calls, *words: str) -> dict[str, str]:
@@ -188,3 +192,31 @@ def test_c041_ciml_by_a_tag(registered: Calls) -> None:
     assert "pinned.yaml" not in found
     (folder / "pinned.yaml").write_text("jobs: {a: {steps: [{uses: acme/ciml@v1}]}}\n")
     assert states(registered)["pinned.yaml"] == "loose"
+
+
+LEDGER_YAML = """\
+version: 1
+stages: {a: {run: x, outputs: [m]}}
+models: {churn: {path: m}}
+registry: http://127.0.0.1:9
+ledger: s3://%s/ledger
+"""
+
+
+@pytest.mark.parametrize(("served_by", "code", "state"), [(moto, 0, "ok"), (rclone, 3, "wrong")])
+def test_c124_a_ledger_where_two_writers_are_not_kept_apart(
+    ciml: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served_by: Served, code: int, state: str
+) -> None:
+    """Doctor writes twice: a service that takes both is exit 3, "use git ledger"; nothing is left in the bucket."""
+    with served_by(tmp_path) as service:
+        for name, value in service.environ.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("CIML_AWS_ROLE", raising=False)
+        bucket = service.bucket()
+        ciml.repo.commit({"ciml.yaml": LEDGER_YAML % bucket})
+        answer = ciml("doctor", "--aws")
+        found = [line for line in answer.out.splitlines() if " ledger " in line]
+        assert (answer.code, len(found), found[0].split()[0]) == (code, 1, state), answer
+        assert ("use git ledger" in found[0]) == (state == "wrong")
+        if state == "wrong":
+            assert service.names(bucket) == []

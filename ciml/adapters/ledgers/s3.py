@@ -73,12 +73,18 @@ class S3Ledger:
         """
         if not entries:
             return
-        self._probe()
+        self.probe()
         start = after.head.seq + 1 if after.head else 1
         self._bucket.write(f"{self._model}/{start:08d}", b"".join(entries))
 
-    def _probe(self) -> None:
-        """Refuse a service that lets two writers make one object."""
+    def probe(self) -> None:
+        """Refuse a service that lets two writers make one object; asked once a clone.
+
+        Raises:
+            ConfigurationError: it does.
+            ServiceError: it cannot be reached.
+            TrustError: the bucket refused it.
+        """
         if os.path.exists(self._probed):
             return
         first = self._bucket.write(_PROBE, b"ciml\n")

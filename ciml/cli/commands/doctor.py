@@ -40,7 +40,11 @@ class Finding(Value, frozen=True, kw_only=True):
 
 
 @click.command("doctor")
-@click.option("--aws", is_flag=True, help="Look whom the roles in CIML_AWS_ROLE and CIML_AWS_ROLE_PULL_REQUEST trust.")
+@click.option(
+    "--aws",
+    is_flag=True,
+    help="Look whom the roles in CIML_AWS_ROLE and CIML_AWS_ROLE_PULL_REQUEST trust, and try a ledger in S3.",
+)
 @click.option("--role", "roles", metavar="ARN", multiple=True, help="Look whom this role trusts.")
 @click.pass_obj
 def command(invocation: Invocation, aws: bool, roles: tuple[str, ...]) -> int:
@@ -50,7 +54,8 @@ def command(invocation: Invocation, aws: bool, roles: tuple[str, ...]) -> int:
     """
     console = Console(invocation)
     trust = _roles(invocation, roles, named=aws) if aws or roles else []
-    found = [*_programs(invocation), *_packages(), *_repository(invocation), *trust]
+    ledger = _ledger(invocation) if aws else []
+    found = [*_programs(invocation), *_packages(), *_repository(invocation), *ledger, *trust]
     console.document({"findings": found})
     console.columns([(item.state, item.what, item.detail, item.hint) for item in found])
     if any(item.state == "wrong" for item in trust):
@@ -150,6 +155,24 @@ def _server(uri: str) -> list[Finding]:
     holes = advisories(version)
     hint = f"update it to {SOUND} or newer: {', '.join(holes)}" if holes else ""
     return [Finding(what="mlflow server", state="old" if holes else "ok", detail=version, hint=hint)]
+
+
+def _ledger(invocation: Invocation) -> list[Finding]:
+    """Whether the bucket of the ledger, where it lies in one, keeps two writers apart."""
+    from ciml.adapters.ledgers.s3 import S3Ledger
+    from ciml.cli.registry import Registries
+
+    try:
+        with open_place(invocation) as place:
+            pipeline = project_at(place, invocation, {}).pipeline
+            registries = Registries(place, pipeline, invocation.environ)
+            for ledger in map(registries.ledger, pipeline.models):
+                if isinstance(ledger, S3Ledger):
+                    ledger.probe()
+                    return [Finding(what="ledger", state="ok", detail=f"{pipeline.ledger} keeps two writers apart")]
+    except CimlError as error:
+        return [_wrong("ledger", error)]
+    return []
 
 
 def _roles(invocation: Invocation, roles: Sequence[str], *, named: bool) -> list[Finding]:
