@@ -119,11 +119,19 @@ def find(
 
 
 def champion(model: Model, state: LedgerState) -> Deployable | None:
-    """The version that was promoted last, None where there is none."""
+    """The version that was promoted last, None where there is none.
+
+    Raises:
+        IntegrityError: its registration names no commit, as every one that ciml writes does.
+    """
     if state.champion is None:
         return None
     record = state.versions[state.champion.version]
-    assert record.commit is not None, "a registration names its commit"
+    if record.commit is None:
+        raise IntegrityError(
+            f"the ledger names no commit for {model.name} version {record.version}",
+            hint=f"Promote a version that has one: ciml promote {model.name} VERSION --reason TEXT",
+        )
     return Deployable(
         model=model,
         version=state.champion.version,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from ciml.app.chronicle import record_verdict
 from ciml.app.release import POLL_S, Asked, Deployable, Waiting, champion, find
 from ciml.core.entries import Judgement
-from ciml.core.errors import RaceError, RejectedError, RepositoryError
+from ciml.core.errors import IntegrityError, RaceError, RejectedError, RepositoryError
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath
 from ciml.core.lineage import Commit
 from ciml.core.pipeline import Model
@@ -174,10 +175,14 @@ def test_a_ledger_of_another_registry(workshop: Workshop) -> None:
 
 
 def test_the_champion(workshop: Workshop) -> None:
-    """The version that was promoted last, with the commit it was registered for; none where there is none."""
+    """The version that was promoted last, with its commit; none where there is none, exit 7 without a commit."""
     assert champion(MODEL, workshop.state) is None
     proposal = workshop.proposal("first")
     workshop.register(proposal)
     best = champion(MODEL, workshop.state)
     assert best and (best.version, best.commit, best.ref, best.subject) == (1, proposal.commit, "", "churn version 1")
     assert ModelName("churn") == best.model.name
+    state = workshop.state
+    nameless = msgspec.structs.replace(state.versions[1], commit=None)
+    with pytest.raises(IntegrityError, match="names no commit for churn version 1"):
+        champion(MODEL, msgspec.structs.replace(state, versions={1: nameless}))
