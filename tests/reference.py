@@ -14,7 +14,8 @@ import click
 import yaml
 
 from ciml.cli.group import COMMANDS, cli
-from ciml.core.document import NOT_ACTED_ON, schema
+from ciml.core.document import schema
+from ciml.core.unheeded import NOT_ACTED_ON
 
 ROOT = Path(__file__).parent.parent
 YAML = ROOT / "docs/ciml-yaml.md"

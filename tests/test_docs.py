@@ -9,9 +9,9 @@ import pytest
 
 from ciml.adapters.documents import load
 from ciml.cli.group import COMMANDS
-from ciml.core.document import NOT_ACTED_ON
 from ciml.core.errors import ExitCode
 from ciml.core.ids import RepoPath
+from ciml.core.unheeded import NOT_ACTED_ON
 from tests import reference
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from ciml.core.dag import cycle, reverse
 from ciml.core.datarules import data_lines, data_rules
 from ciml.core.declarations import declarations
-from ciml.core.document import Document, ReleaseKeys, not_acted_on
+from ciml.core.document import Document, ReleaseKeys
 from ciml.core.errors import ConfigurationError
 from ciml.core.expression import stages_read
 from ciml.core.findings import Findings, KeyPath, suggestion
@@ -23,6 +23,7 @@ from ciml.core.placeholders import PlaceholderError, in_expression, lookup
 from ciml.core.producers import Producers, is_glob
 from ciml.core.template import Template, merged, stage, template
 from ciml.core.triggers import parameters, triggers
+from ciml.core.unheeded import not_acted_on
 from ciml.core.units import seconds
 
 
