@@ -76,9 +76,7 @@ def _paragraph(console: Console, title: str, lines: Sequence[object]) -> None:
 
 def _file(place: Place, invocation: Invocation, given: str) -> tuple[str, RepoPath]:
     """The work tree's root, and the file's path in it."""
-    root = place.root
-    if root is None:
-        raise RepositoryError("this repository is bare: there is no work tree to write to", hint="git clone it")
+    root = place.work_tree()
     full = os.path.realpath(os.path.join(invocation.directory, given))
     base = os.path.realpath(root)
     if not full.startswith(f"{base}/") or os.path.basename(full) != "dvc.yaml":

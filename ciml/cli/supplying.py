@@ -16,7 +16,7 @@ from ciml.cli.invocation import Invocation
 from ciml.cli.storing import personal_store
 from ciml.cli.wiring import Documents, Place
 from ciml.core.changes import CONFIGURATION
-from ciml.core.errors import ConfigurationError, RepositoryError
+from ciml.core.errors import ConfigurationError
 from ciml.core.ids import RepoPath
 from ciml.core.manifest import Manifest, stands_for
 from ciml.core.pipeline import Pipeline
@@ -36,9 +36,7 @@ class Supplying:
     """
 
     def __init__(self, place: Place, invocation: Invocation, meter: Meter | None = None) -> None:
-        if place.root is None:
-            raise RepositoryError("this repository is bare: there is no work tree for data", hint="git clone it")
-        self._root = place.root
+        self._root = place.work_tree()
         self._place = place
         self._invocation = invocation
         self._meter = meter

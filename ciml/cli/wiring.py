@@ -21,7 +21,7 @@ from ciml.app.project import DataSupply, Project
 from ciml.cli.invocation import Invocation
 from ciml.cli.storing import personal_store
 from ciml.core.changes import CONFIGURATION
-from ciml.core.errors import ConfigurationError
+from ciml.core.errors import ConfigurationError, RepositoryError
 from ciml.core.ids import CommitSha, Digest, RepoPath
 from ciml.core.key import digest
 from ciml.core.manifest import Manifest
@@ -45,6 +45,16 @@ class Place:
         self.store = LocalStore(f"{self.state}/store")
         self.project_store: AnyStore = self.store
         """What `ciml.yaml` names: this clone's own store, or one that others share."""
+
+    def work_tree(self) -> str:
+        """The root of the work tree.
+
+        Raises:
+            RepositoryError: the repository is bare.
+        """
+        if self.root is None:
+            raise RepositoryError("this repository is bare: there is no work tree", hint="git clone it")
+        return self.root
 
     def use(self, store: AnyStore) -> AnyStore:
         """Let this be the store of the project; it is closed with the place."""

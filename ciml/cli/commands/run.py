@@ -17,7 +17,7 @@ from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.running import Running, show
 from ciml.cli.signals import interruptible
 from ciml.cli.wiring import open_place, project_at
-from ciml.core.errors import ExitCode, RepositoryError
+from ciml.core.errors import ExitCode
 from ciml.core.ids import StageName
 from ciml.core.results import Failed, exit_code_of
 from ciml.core.verdict import Status
@@ -54,8 +54,7 @@ def command(
     console = Console(invocation)
     options = Options(targets=tuple(StageName(name) for name in stages), force=force, keep_going=keep_going)
     with open_place(invocation) as place, interruptible():
-        if place.root is None:
-            raise RepositoryError("this repository is bare: there is no work tree to run in", hint="git clone it")
+        place.work_tree()
         project = project_at(place, invocation, params)
         for warning in project.pipeline.warnings:
             console.warn(warning)

@@ -15,7 +15,7 @@ from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.wiring import Place, open_place, project_at
 from ciml.core.document import ACTION
-from ciml.core.errors import ConfigurationError, ExitCode, RepositoryError, ServiceError, UsageError
+from ciml.core.errors import ConfigurationError, ExitCode, ServiceError, UsageError
 from ciml.core.pipeline import Pipeline
 from ciml.core.workflow.generate import workflow
 from ciml.core.workflow.limits import MOST_INPUTS, not_offered
@@ -36,18 +36,17 @@ def command(invocation: Invocation, check: bool, action: str | None) -> int:
     """
     console = Console(invocation)
     with open_place(invocation) as place:
-        if place.root is None:
-            raise RepositoryError("this repository is bare: there is no work tree to write to", hint="git clone it")
+        root = place.work_tree()
         stale = stale_workflows(place, invocation, action)
         console.document({"stale": sorted(stale), "written": [] if check else sorted(stale)})
         if not stale:
             console.line("The workflow is as it should be.")
             return ExitCode.OK
         if not check:
-            write(place.root, stale, console)
+            write(root, stale, console)
             return ExitCode.OK
         for path, made in stale.items():
-            _show(path, _present(place.root, path) or "", made or "", console)
+            _show(path, _present(root, path) or "", made or "", console)
     raise ConfigurationError(f"{', '.join(sorted(stale))}: not what ciml.yaml asks for", hint="ciml workflow")
 
 
@@ -80,7 +79,7 @@ def stale_workflows(place: Place, invocation: Invocation, action: str | None) ->
         f"{FOLDER}/ciml.yml": workflow(project_graph(project, project.tree, pipeline), settings),
         f"{FOLDER}/ciml-report.yml": report_workflow(settings) if pipeline.triggers.pull_requests else None,
     }
-    return {path: made for path, made in wanted.items() if _present(place.root or "", path) != made}
+    return {path: made for path, made in wanted.items() if _present(place.work_tree(), path) != made}
 
 
 def _action(pipeline: Pipeline) -> str:
