@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,8 +53,16 @@ def _without(folder: Path) -> Callable[[], None]:
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {**kept, "RUNNER_TEMP": str(scratch), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    kept = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
+    # A runner's own Python, which has pip; that of the benchmarks may have none.
+    path = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != os.path.dirname(sys.executable)]
+    return {
+        **kept,
+        "PATH": os.pathsep.join(path),
+        "RUNNER_TEMP": str(scratch),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
 
 
 def _pull_request(scratch: Path, env: dict[str, str]) -> Path:
