@@ -192,18 +192,22 @@ class Knowing(Protocol):
         """An object of a listing, from wherever it can be had."""
         ...
 
+    def keeps(self, output: Output) -> bool:
+        """Whether all bytes of a file or directory are in the clone's own store."""
+        ...
 
-def status(manifest: Manifest, data: DataFiles, store: Store, supply: Knowing) -> DataStatus:
+
+def status(manifest: Manifest, data: DataFiles, supply: Knowing) -> DataStatus:
     """How the data of a manifest stands on disk; its source and the shared store are not asked."""
     edited = None
     found = data.look(manifest.path) if data.here(manifest.path) else None
     meant = supply.meant(manifest, found)
     if found is None:
-        state = DataState.NOT_HERE if meant and store.holds(meant.digest) else DataState.MISSING
+        state = DataState.NOT_HERE if meant and supply.keeps(meant) else DataState.MISSING
     elif meant is not None and found.digest == meant.digest:
-        state = DataState.UP_TO_DATE
+        state = DataState.UP_TO_DATE if _as_described(meant, found) else DataState.MISDESCRIBED
     else:
-        state = DataState.EDITED
+        state = DataState.OTHER if supply.keeps(found) else DataState.EDITED
         edited = _edited(meant, found, supply.listing) if meant else None
     return DataStatus(
         path=manifest.path,
@@ -215,6 +219,11 @@ def status(manifest: Manifest, data: DataFiles, store: Store, supply: Knowing) -
         edited=edited,
         source=manifest.source,
     )
+
+
+def _as_described(meant: Output, found: Output) -> bool:
+    """Whether what has the digest that a manifest names is what else the manifest says: it may be edited by hand."""
+    return (meant.size, meant.files, meant.directory) == (found.size, found.files, found.directory)
 
 
 def _edited(meant: Output, found: Output, fetch: Fetch) -> Tally | None:
@@ -232,11 +241,10 @@ def update(manifest: Manifest, data: DataFiles, dump: Dump, store: Store) -> Wri
     """
     if not data.here(manifest.path):
         raise RepositoryError(f"{manifest.path} is not here, so there is nothing to update {manifest.file} from")
-    output = data.take_in(manifest.path)
-    if output.digest == manifest.digest:
+    new = manifest_of(data.take_in(manifest.path), manifest.path)
+    if new == manifest:
         return written(manifest, changed=False)
     store.flush()
-    new = manifest_of(output, manifest.path)
     data.write(new.file, dump(new))
     return written(new, changed=True)
 
@@ -252,16 +260,18 @@ class Bringing(Knowing, Protocol):
 def pull(manifest: Manifest, data: DataFiles, supply: Bringing, *, force: bool = False) -> bool:
     """Whether data was put at a manifest's path; False where it is there already.
 
+    Another version of the data, all of whose bytes are in the clone's own store, is replaced: nothing is lost.
+
     Raises:
-        RepositoryError: something else lies there and `force` is not given, or the bytes are nowhere to be had.
+        RepositoryError: edited data lies there and `force` is not given, or the bytes are nowhere to be had.
     """
     found = data.look(manifest.path) if data.here(manifest.path) else None
     meant = supply.meant(manifest, found)
     if found and meant and found.digest == meant.digest:
         return False
-    if found is not None and not force:
+    if found is not None and not force and not supply.keeps(found):
         raise RepositoryError(
-            f"{manifest.path} is not what {manifest.file} says, and would be replaced",
+            f"{manifest.path} was edited: it is not what {manifest.file} says, and would be replaced",
             hint=f"`ciml data update {manifest.path}` takes it as it is now; --force replaces it.",
         )
     output = supply.bring(manifest)

@@ -113,6 +113,10 @@ class Supply:
                 raise _unreachable(digest) from error
         return self._store.read(digest)
 
+    def keeps(self, output: Output) -> bool:
+        """Whether all bytes of a file or directory are in the clone's own store."""
+        return self._store.has(output)
+
     def pointed(self, pointer: Digest) -> Output | None:
         """What a pointer of DVC's stands for, where its bytes were seen before; `pointer` is its manifest's digest."""
         return self._pointers.known(pointer) if self._pointers else None
@@ -295,7 +299,14 @@ class Supply:
             raise _unreachable(digests[0])
         self._remote.pull(digests)
 
-    def _nowhere(self, manifest: Manifest) -> RepositoryError:
+    def _nowhere(self, manifest: Manifest) -> CimlError:
+        if not manifest.directory and self._store.holds(manifest.digest):
+            return IntegrityError(
+                f"{manifest.file} says {manifest.size} bytes of {manifest.digest[:12]}, and the store's are not: "
+                "one of the two is wrong",
+                hint=f"Was the manifest edited by hand? `git log -p -- {manifest.file}` shows it; "
+                "`ciml store verify` looks at the store.",
+            )
         places = ["not in the work tree", "not in the store of this clone"]
         if self._remote is not None:
             places.append("not in the shared store")

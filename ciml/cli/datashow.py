@@ -14,6 +14,8 @@ _SHOWN = 20
 _WORDS = {
     DataState.UP_TO_DATE: "up to date",
     DataState.EDITED: "edited",
+    DataState.OTHER: "another version, in the store",
+    DataState.MISDESCRIBED: "its manifest is wrong about its size or files",
     DataState.NOT_HERE: "not here, in the store",
     DataState.MISSING: "not here",
 }
@@ -47,6 +49,13 @@ def hints(found: Sequence[DataStatus]) -> Iterator[str]:
     edited = [item.path for item in found if item.state is DataState.EDITED]
     if edited:
         yield f"`ciml data update {' '.join(edited)}` takes it as it is now; `pull --force` puts it back."
+    other = [item.path for item in found if item.state is DataState.OTHER]
+    if other:
+        paths = " ".join(other)
+        yield f"`ciml data pull {paths}` puts what the manifest says; `ciml data update {paths}` takes it as it is now."
+    wrong = [item.path for item in found if item.state is DataState.MISDESCRIBED]
+    if wrong:
+        yield f"`ciml data update {' '.join(wrong)}` writes the manifest anew."
     away = [item.path for item in found if item.state in (DataState.NOT_HERE, DataState.MISSING)]
     if away:
         yield f"`ciml data pull {' '.join(away)}` puts it where it belongs; stages get it without that."

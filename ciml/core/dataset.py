@@ -14,10 +14,14 @@ class DataState(StrEnum):
     UP_TO_DATE = "up-to-date"
     EDITED = "edited"
     """It lies there, and is not what the manifest says."""
+    OTHER = "other-version"
+    """It lies there, is not what the manifest says, and all its bytes are in the store: replacing it loses nothing."""
+    MISDESCRIBED = "misdescribed"
+    """It lies there with the digest that the manifest names, and another size or number of files."""
     NOT_HERE = "not-here"
-    """Nothing lies there, and its bytes are in the store."""
+    """Nothing lies there, and all its bytes are in the store."""
     MISSING = "missing"
-    """Nothing lies there, and its bytes are not in the local store either."""
+    """Nothing lies there, and not all of its bytes are in the local store."""
 
 
 class Tally(Value, frozen=True, kw_only=True):

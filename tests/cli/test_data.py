@@ -244,6 +244,62 @@ def test_data_that_is_not_here(added: Calls) -> None:
     assert state(added) == "missing"
 
 
+def test_pull_after_git_brought_another_manifest(added: Calls) -> None:
+    """Another version of data is replaced without --force where all its bytes are in the store."""
+    fill(added, {"data/raw/c.csv": "id,x\n5,6\n"})
+    added.ok("data", "update")
+    added.repo.git("commit", "-q", "-a", "-m", "more data")
+    added.repo.git("checkout", "-q", "HEAD~1")
+    assert state(added) == "other-version"
+    answer = added("data", "status")
+    assert "another version, in the store: 1 added" in answer.out
+    assert "`ciml data pull data/raw` puts what the manifest says" in answer.out
+    assert "`ciml data pull data/raw` gets what it says" in added("plan").err
+    refused = added("run")
+    assert (refused.code, "`ciml data pull data/raw` gets what it says" in refused.err) == (4, True)
+    added.ok("data", "pull")
+    assert sorted(os.listdir(added.path / "data/raw")) == ["a.csv", "b.csv"]
+    assert state(added) == "up-to-date"
+
+
+def test_pull_after_git_does_not_replace_what_was_edited_since(added: Calls) -> None:
+    """A version of which one file was edited and is nowhere else stays, exit 4."""
+    fill(added, {"data/raw/c.csv": "id,x\n5,6\n"})
+    added.ok("data", "update")
+    added.repo.git("commit", "-q", "-a", "-m", "more data")
+    added.repo.git("checkout", "-q", "HEAD~1")
+    fill(added, {"data/raw/a.csv": "mine\n"})
+    assert state(added) == "edited"
+    answer = added("data", "pull")
+    assert (answer.code, "would be replaced" in answer.err) == (4, True)
+    assert (added.path / "data/raw/a.csv").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(("key", "wrong"), [("size: 18", "size: 17"), ("files: 2", "files: 3")])
+def test_a_manifest_whose_numbers_were_edited(added: Calls, key: str, wrong: str) -> None:
+    """Status says that the manifest is wrong, and an update writes it anew."""
+    file = added.path / "data/raw.manifest.yaml"
+    right = file.read_text()
+    assert key in right
+    file.write_text(right.replace(key, wrong))
+    assert state(added) == "misdescribed"
+    assert "`ciml data update data/raw` writes the manifest anew" in added("data", "status").out
+    added.ok("data", "update")
+    assert file.read_text() == right
+
+
+def test_a_file_whose_size_was_edited_in_its_manifest(added: Calls) -> None:
+    """Exit 7 names the manifest where the data is not here: it is not called lost."""
+    fill(added, {"one.csv": "id\n1\n"})
+    added.ok("data", "add", "one.csv")
+    file = added.path / "one.csv.manifest.yaml"
+    file.write_text(file.read_text().replace("size: 5", "size: 6"))
+    (added.path / "one.csv").unlink()
+    answer = added("data", "pull", "one.csv")
+    assert (answer.code, "one.csv.manifest.yaml says 6 bytes" in answer.err) == (7, True), answer
+    assert not (added.path / "one.csv").exists()
+
+
 def test_a_path_without_a_manifest(added: Calls) -> None:
     """Exit 2 says how to get one; a part of a directory is no manifest of its own."""
     assert "`ciml data add data/zz` writes one" in added("data", "status", "data/zz").err
@@ -259,7 +315,9 @@ def test_edited_data_is_dirty(added: Calls) -> None:
     fill(added, {"data/raw/b.csv": "id,x\n3,5\n"})
 
     assert added.json("plan")["dirty"] is True
-    assert "warning: data/raw is not what its manifest says: `ciml data update data/raw`" in added.ok("plan").err
+    warning = added.ok("plan").err
+    assert "warning: data/raw is not what its manifest says: before a run, `ciml data pull data/raw`" in warning
+    assert "`ciml data update data/raw`" in warning
     answer = added("run")
     assert answer.code == 4
     assert "data/raw is not what the manifest says" in answer.err

@@ -159,7 +159,7 @@ def test_one_object(ciml: Calls, bucket: Bucket) -> None:
     assert (ciml.path / "a.csv").read_text() == "id,x\n1,2\n"
     assert ciml.json("data", "status", "--remote", "a.csv")["data"][0]["at_source"]["changed"] == 1
     ciml.ok("data", "update", "a.csv")
-    assert ciml.json("data", "status", "a.csv")["data"][0]["state"] == "edited"
+    assert ciml.json("data", "status", "a.csv")["data"][0]["state"] == "other-version"
 
 
 def test_a_bucket_without_versions(ciml: Calls, service: Service) -> None:

@@ -104,7 +104,7 @@ def status(invocation: Invocation, paths: tuple[str, ...], remote: bool) -> int:
 
 
 def _status(manifest: Manifest, at: Supplying, *, remote: bool) -> DataStatus:
-    found = cases.status(manifest, at.data, at.store, at.supply)
+    found = cases.status(manifest, at.data, at.supply)
     if not remote:
         return found
     at_source = None

@@ -44,7 +44,10 @@ def command(
             console.warn(warning)
         prepared = prepare(project, base=base)
         for path in prepared.edited:
-            console.warn(f"{path} is not what its manifest says: `ciml data update {path}` before a run")
+            console.warn(
+                f"{path} is not what its manifest says: before a run, `ciml data pull {path}` gets what it says, "
+                f"or `ciml data update {path}` takes it as it is now"
+            )
         made = plan(project, prepared, targets=[StageName(name) for name in stages], force=force)
         show(made, console)
         if made.nothing_to_do:
