@@ -276,7 +276,7 @@ class Supply:
                     self.listing(part)
             return manifest
         except ServiceError:
-            now = update_from_source(manifest.path, None, source, self._store, self.listing).manifest
+            now = update_from_source(manifest.path, manifest, source, self._store, self.listing, anew=True).manifest
             if now.digest != manifest.digest:
                 raise
             return now

@@ -356,6 +356,26 @@ def test_diff(added: Calls) -> None:
     assert "data/one.csv is new: 1 added" in added.ok("data", "diff", "HEAD").out
 
 
+def test_diff_of_one_path(added: Calls) -> None:
+    """A folder means all data below it; a part of data, or what nothing stands for, is exit 2."""
+    fill(added, {"data/raw/c.csv": "id,x\n5,6\n"})
+    added.ok("data", "update")
+    assert [item["path"] for item in added.json("data", "diff", "HEAD", "HEAD", "data")["data"]] == []
+    added.repo.git("commit", "-q", "-a", "-m", "more data")
+    for name in ("data/raw", "data", "data/raw.manifest.yaml"):
+        assert [item["path"] for item in added.json("data", "diff", "HEAD~1", "HEAD", name)["data"]] == ["data/raw"]
+    answer = added("data", "diff", "HEAD~1", "HEAD", "data/raw/c.csv")
+    assert (answer.code, "data/raw/c.csv is a part of data/raw" in answer.err) == (2, True)
+    assert added("data", "diff", "HEAD~1", "HEAD", "nope").code == 2
+
+
+def test_diff_of_one_path_past_a_manifest_that_was_broken(added: Calls) -> None:
+    """Only the manifests of what is named are read: one that an old commit broke does not stand in the way."""
+    added.repo.commit({"other.manifest.yaml": "<<<<<<< HEAD"})
+    assert added("data", "diff", "HEAD~1", "HEAD").code == 3
+    added.ok("data", "diff", "HEAD~1", "HEAD", "data")
+
+
 def test_a_listing_that_cannot_be_had(added: Calls) -> None:
     """Exit 5, and not "everything changed"."""
     fill(added, {"data/raw/b.csv": "id,x\n3,55\n"})

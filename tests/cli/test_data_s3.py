@@ -190,6 +190,36 @@ def test_a_new_clone_lists_anew(sourced: Calls, bucket: Bucket) -> None:
     assert "the listing" in answer.err
 
 
+    """Everything is asked for anew, with a warning: nobody is stuck with a manifest that none can read."""
+    """Everything is asked for anew, with a warning: a new clone is not stuck with a manifest that nobody can read."""
+    forget(sourced)
+    bucket.put("raw/c.csv", "new")
+    answer = sourced.ok("data", "update")
+    assert "data/raw: the listing of before cannot be had here: everything is asked for anew" in answer.err
+    assert manifest(sourced, "data/raw")["files"] == "3"
+    sourced.ok("data", "pull")
+    assert (sourced.path / "data/raw/c.csv").read_text() == "new"
+
+
+def test_status_of_data_that_was_never_fetched(sourced: Calls) -> None:
+    """Where only its listing is here, it is not said to be in the store."""
+    assert sourced.json("data", "status")["data"][0]["state"] == "missing"
+    sourced.ok("data", "pull")
+    shutil.rmtree(sourced.path / "data/raw")
+    assert sourced.json("data", "status")["data"][0]["state"] == "not-here"
+
+
+def test_a_source_that_is_gone(ciml: Calls, bucket: Bucket) -> None:
+    """Exit 3 names the data that comes from there, and its manifest."""
+    ciml.ok("data", "add", f"s3://{bucket.name}/raw/a.csv")
+    bucket.client.delete_object(Bucket=bucket.name, Key="raw/a.csv")
+    for words in (("data", "update"), ("data", "sync")):
+        answer = ciml(*words)
+        assert answer.code == 3
+        assert f"there is no object s3://{bucket.name}/raw/a.csv any more, where a.csv comes from" in answer.err
+        assert "git rm a.csv.manifest.yaml" in answer.err
+
+
 def test_a_large_object_comes_in_parts(ciml: Calls, bucket: Bucket) -> None:
     """Bytes above the size of a part arrive whole, whatever checksums S3 has of it."""
     data = os.urandom(20 << 20)

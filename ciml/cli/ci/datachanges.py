@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ciml.app.data import difference
+from ciml.app.datadiff import difference
 from ciml.app.ports import Tree
 from ciml.cli.ci.call import Call
 from ciml.cli.datashow import difference_lines, move_text

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from ciml.adapters.manifests import dump
+from ciml.adapters.manifests import dump, parse
 from ciml.app import data as cases
-from ciml.app.source import source_changes, update_from_source
+from ciml.app.datadiff import difference
+from ciml.app.source import is_listed, source_changes, update_from_source
 from ciml.cli.console import Console
 from ciml.cli.datashow import difference_lines, hints, status_line
 from ciml.cli.group import Commands
@@ -127,7 +128,7 @@ def update(invocation: Invocation, paths: tuple[str, ...]) -> int:
                 if paths:
                     raise ConfigurationError(f"{item.file} is DVC's", hint=f"dvc add {item.path}")
             elif item.source:
-                done.append(_updated(item, at))
+                done.append(_updated(item, at, console))
             elif paths or at.data.here(item.path):
                 done.append(cases.update(item, at.data, dump, at.store))
     console.document({"data": done})
@@ -139,10 +140,13 @@ def update(invocation: Invocation, paths: tuple[str, ...]) -> int:
     return ExitCode.OK
 
 
-def _updated(manifest: Manifest, at: Supplying) -> cases.Written:
+def _updated(manifest: Manifest, at: Supplying, console: Console) -> cases.Written:
     """What its source made of a manifest."""
+    anew = not is_listed(manifest, at.supply.listing)
+    if anew:
+        console.warn(f"{manifest.path}: the listing of before cannot be had here: everything is asked for anew")
     source = at.source(s3_address(manifest.source or ""))
-    new = update_from_source(manifest.path, manifest, source, at.store, at.supply.listing).manifest
+    new = update_from_source(manifest.path, manifest, source, at.store, at.supply.listing, anew=anew).manifest
     if new == manifest:
         return cases.written(manifest, changed=False)
     at.store.flush()
@@ -239,10 +243,16 @@ def diff(invocation: Invocation, before: str, after: str | None, path: str | Non
     with open_place(invocation) as place:
         at = Supplying(place, invocation)
         repository = place.repository
-        old = _by_path(at.manifests(tree=repository.commit_tree(repository.resolve(before))))
-        new = _by_path(at.manifests(tree=repository.commit_tree(repository.resolve(after)) if after else at.tree))
-        wanted = [at.path(path)] if path else sorted({*old, *new})
-        found = [cases.difference(name, old.get(name), new.get(name), at.supply.listing) for name in wanted]
+        sides = [
+            repository.commit_tree(repository.resolve(commit)) if commit else at.tree for commit in (before, after)
+        ]
+        files = [cases.manifest_files(side) for side in sides]
+        wanted = cases.chosen({*files[0], *files[1]}, [at.path(path)] if path else [])
+        old, new = (
+            {name: parse(side.read(those[name]) or b"", those[name]) for name in wanted if name in those}
+            for side, those in zip(sides, files, strict=True)
+        )
+        found = [difference(name, old.get(name), new.get(name), at.supply.listing) for name in wanted]
         found = [item for item in found if item.before != item.after]
         if tables:
             found = [_with_table(item, old.get(item.path), new.get(item.path), at, place) for item in found]
@@ -263,10 +273,6 @@ def _with_table(
 
     tables = Tables(f"{place.state}/index/tables")
     return msgspec.structs.replace(item, table=table_difference(before, after, at.supply, at.store, tables))
-
-
-def _by_path(manifests: Sequence[Manifest]) -> dict[RepoPath, Manifest]:
-    return {manifest.path: manifest for manifest in manifests}
 
 
 def _what_to_commit(done: Sequence[cases.Written], console: Console) -> None:
