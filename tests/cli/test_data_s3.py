@@ -190,8 +190,8 @@ def test_a_new_clone_lists_anew(sourced: Calls, bucket: Bucket) -> None:
     assert "the listing" in answer.err
 
 
+def test_an_update_where_the_listing_of_before_is_nowhere(sourced: Calls, bucket: Bucket) -> None:
     """Everything is asked for anew, with a warning: nobody is stuck with a manifest that none can read."""
-    """Everything is asked for anew, with a warning: a new clone is not stuck with a manifest that nobody can read."""
     forget(sourced)
     bucket.put("raw/c.csv", "new")
     answer = sourced.ok("data", "update")
