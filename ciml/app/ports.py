@@ -111,6 +111,10 @@ class Store(Protocol):
         """Whether an object of that name lies in the store (not verified)."""
         ...
 
+    def size(self, digest: Digest) -> int | None:
+        """The bytes of an object (not verified); None where there is none."""
+        ...
+
     def record(self, key: Digest) -> Record | Miss:
         """The record of a key whose outputs are all there."""
         ...
