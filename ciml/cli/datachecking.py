@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from ciml.cli.console import Console
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import Place
-from ciml.core import verdict as verdicts
 from ciml.core.inputs import DataInput, TrackedInput
+from ciml.core.lineage import check_lines
 from ciml.core.plan import Graph
-from ciml.core.verdict import Finding, shown
+from ciml.core.verdict import Finding, rows, shown
 
 if TYPE_CHECKING:
     from ciml.app.project import Project
@@ -70,10 +70,10 @@ def show_data(found: Sequence[DataVerdict], console: Console) -> None:
 
 def show_findings(findings: Sequence[Finding], console: Console) -> None:
     """A line a check, with what stands behind it on a line of its own."""
-    found = verdicts.rows(findings)
-    width = max(len(row.check) for row in found)
-    sides = max(len(row.left) for row in found)
-    for row in found:
+    table = rows(findings)
+    width = max(len(row.check) for row in table)
+    sides = max(len(row.left) for row in table)
+    for row in table:
         against = f"  against {row.right}" if row.right != shown(None) else ""
         console.columns([(row.mark, f"{row.check:{width}}", f"{row.left:>{sides}}{against}")])
         for clause in filter(None, row.detail.split("; ")):
@@ -90,7 +90,7 @@ def data_document(found: Sequence[DataVerdict]) -> list[dict[str, object]]:
             "reason": verdict.reason,
             "rows": verdict.rows,
             "columns": verdict.columns,
-            "checks": verdicts.checks(verdict.findings),
+            "checks": check_lines(verdict.findings),
         }
         for verdict in found
     ]

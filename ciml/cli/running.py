@@ -22,7 +22,6 @@ from ciml.cli.invocation import Invocation
 from ciml.cli.progress import Progress
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import Place, journal
-from ciml.core import verdict as verdicts
 from ciml.core.changes import CONFIGURATION
 from ciml.core.event import Event
 from ciml.core.forgotten import Known
@@ -258,7 +257,7 @@ def model_document(judged: Judged, version: int | None) -> dict[str, object]:
         "champion": {"version": int(champion.version), "metrics": champion.metrics} if champion else None,
         "verdict": verdict.status,
         "reason": verdict.reason,
-        "checks": verdicts.checks(verdict.findings),
+        "checks": check_lines(verdict.findings),
         "recipe": judged.recipe,
         "version": version,
     }
