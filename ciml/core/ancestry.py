@@ -79,11 +79,6 @@ def down(whole: Ancestry, starts: Iterable[str]) -> Ancestry:
     return _reach(whole, starts, lambda edge: (edge.source, edge.target))
 
 
-def around(whole: Ancestry, starts: Sequence[str]) -> Ancestry:
-    """What made the starts, and what came of them."""
-    return union(up(whole, starts), down(whole, starts))
-
-
 def union(first: Ancestry, second: Ancestry) -> Ancestry:
     """Both graphs as one."""
     return Ancestry(nodes=first.nodes | second.nodes, edges=tuple(dict.fromkeys((*first.edges, *second.edges))))

@@ -297,9 +297,9 @@ class Pipeline(Value, frozen=True, kw_only=True):
     release: Release = Release()
     triggers: Triggers = Triggers()
     data: tuple[DataRules, ...] = ()
-    data_lines: dict[RepoPath, int] = {}
-    """Where they stand in this pipeline's ciml.yaml, whosever they are."""
     """What is asked of data before any stage runs."""
+    data_lines: dict[RepoPath, int] = {}
+    """Where that stands in this pipeline's ciml.yaml, whosever rules they are."""
     action: str | None = None
     """The Action that a generated workflow pins: `owner/repository@` and 40 hex digits."""
     parameters: tuple[Parameter, ...] = ()
