@@ -120,6 +120,8 @@ def may_add(path: RepoPath, tree: Tree, data: DataFiles, outputs: Iterable[RepoP
             output, or overlaps other data.
         RepositoryError: Git tracks it, or would ignore its manifest.
     """
+    if not path:
+        raise ConfigurationError("that is the whole repository, and data is a part of it", hint="Name a folder in it.")
     if fault := inside_fault(path) or output_fault(path):
         raise ConfigurationError(f"{path!r} {fault}")
     for output in outputs:

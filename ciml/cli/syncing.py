@@ -68,7 +68,7 @@ def sync(invocation: Invocation, wanted: Wanted, *, document: bool = True) -> Ex
     if size:
         console.line(f"{bytes_text(size)} were read.")
     if synced.base is None and synced.arrivals:
-        console.line(f"To commit it: git add {' '.join(item.manifest for item in synced.arrivals)}")
+        console.line(f"To commit it: git add {at.words(item.manifest for item in synced.arrivals)}")
     return ExitCode.OK
 
 

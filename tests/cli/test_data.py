@@ -84,7 +84,7 @@ def test_what_cannot_be_added(added: Calls) -> None:
     expected = {
         "../outside": (3, "leaves the repository"),
         "/etc/passwd": (3, "leaves the repository"),
-        ".": (3, "is empty"),
+        ".": (3, "that is the whole repository"),
         ".git/config": (3, "lies inside .git"),
         "code/train.py": (4, "git rm -r --cached code/train.py"),
         "code": (4, "Git tracks code"),
@@ -354,6 +354,22 @@ def test_diff(added: Calls) -> None:
     assert "data/raw: 1 changed (+10 bytes, -9 bytes)\n  ~ data/raw/b.csv  9 bytes -> 10 bytes" in out
     assert added.ok("data", "diff", "HEAD", "HEAD").out == "No data differs.\n"
     assert "data/one.csv is new: 1 added" in added.ok("data", "diff", "HEAD").out
+
+
+def test_commands_in_hints_can_be_typed(added: Calls) -> None:
+    """From a sub-folder the paths are as seen from there; spaces are in quotes, and a dash begins no option."""
+    fill(added, {"my data/a b.csv": "id\n1\n", "-x": "1"})
+    answer = added.ok("-C", "my data", "data", "add", "a b.csv")
+    assert "To commit it: git add ../.gitignore 'a b.csv.manifest.yaml'" in answer.out
+    assert "git add ./-x.manifest.yaml .gitignore" in added.ok("data", "add", "--", "-x").out
+    (added.path / "my data/a b.csv").unlink()
+    assert "`ciml data pull 'my data/a b.csv'`" in added.ok("data", "status").out
+    assert "`ciml data pull 'a b.csv'`" in added.ok("-C", "my data", "data", "status").out
+
+
+def test_the_whole_repository_means_all_data(added: Calls) -> None:
+    """`.` names what is below it."""
+    assert added.json("data", "status", ".") == added.json("data", "status")
 
 
 def test_diff_of_one_path(added: Calls) -> None:

@@ -62,7 +62,7 @@ def add(invocation: Invocation, paths: tuple[str, ...], to: str | None) -> int:
         console.line(f"{item.path}: {files_text(item.files)}, {bytes_text(item.size)} -> {item.manifest}")
     if meter.size:
         console.line(f"S3 has no SHA-256 of {files_text(meter.objects)}: {bytes_text(meter.size)} were read once.")
-    _what_to_commit(done, console)
+    _what_to_commit(done, at, console)
     return ExitCode.OK
 
 
@@ -99,7 +99,7 @@ def status(invocation: Invocation, paths: tuple[str, ...], remote: bool) -> int:
     console.columns([status_line(item) for item in found])
     if not found:
         console.line("No data here: `ciml data add PATH` writes a manifest.")
-    for hint in hints(found):
+    for hint in hints(found, at.words):
         console.line(f"hint: {hint}")
     return ExitCode.OK
 
@@ -136,7 +136,7 @@ def update(invocation: Invocation, paths: tuple[str, ...]) -> int:
         size = f"{files_text(written.files)}, {bytes_text(written.size)}"
         told = f"{size} -> {written.manifest}" if written.changed else "up to date"
         console.line(f"{written.path}: {told}")
-    _what_to_commit([written for written in done if written.changed], console)
+    _what_to_commit([written for written in done if written.changed], at, console)
     return ExitCode.OK
 
 
@@ -275,8 +275,8 @@ def _with_table(
     return msgspec.structs.replace(item, table=table_difference(before, after, at.supply, at.store, tables))
 
 
-def _what_to_commit(done: Sequence[cases.Written], console: Console) -> None:
+def _what_to_commit(done: Sequence[cases.Written], at: Supplying, console: Console) -> None:
     """Say what Git has to be told."""
     files = sorted({file for item in done for file in (item.manifest, item.ignored_in) if file})
     if files:
-        console.line(f"To commit it: git add {' '.join(files)}")
+        console.line(f"To commit it: git add {at.words(files)}")
