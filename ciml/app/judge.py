@@ -16,7 +16,7 @@ from ciml.core import key as keys
 from ciml.core.contest import Candidate, Champion, Incomparable, NoChampion, Rival
 from ciml.core.entries import Registration
 from ciml.core.errors import ServiceError, TrustError
-from ciml.core.ids import Digest, RepoPath, StageName
+from ciml.core.ids import Digest, ModelName, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput, is_code
 from ciml.core.judged import Judged
 from ciml.core.ledger import LedgerState
@@ -31,8 +31,8 @@ from ciml.core.verdict import Status
 class Fetch(Protocol):
     """Brings a registered version's files."""
 
-    def __call__(self, registration: Registration) -> None:
-        """Put the version's files into the store, verified by their digest.
+    def __call__(self, model: ModelName, registration: Registration) -> None:
+        """Put the files of a model's version into the store, verified by their digest.
 
         Raises:
             CimlError: they cannot be had, or are not what the ledger says.
@@ -260,7 +260,7 @@ class Judging:
         assert target is not None, "compare: rescore names a stage"
         if fault := self._rescore_fault(model, maker, target):
             return Incomparable(version=recorded.version, content=recorded.content, reason=fault, hint=RESTORE)
-        self._fetch(registered)
+        self._fetch(model.name, registered)
         state = self._states[maker]
         assert isinstance(state, Known), "the candidate's maker has ended"
         # After a pick, the champion takes the place of the winner: the others have no part in it.

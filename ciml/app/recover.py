@@ -49,7 +49,7 @@ class Recovery:
             return None
         registration = state.versions[version]
         try:
-            self._fetch(registration)
+            self._fetch(model.name, registration)
         except ServiceError:
             return None  # The stage can run; that costs time and nothing else.
         output = msgspec.structs.replace(registration.artifact, path=stage.outputs[0].inside)

@@ -52,5 +52,5 @@ def _never(graph: Graph, options: Options, given: Mapping[StageName, State]) -> 
     raise AssertionError("a recorded verdict scores nothing")
 
 
-def _not(registration: Registration) -> None:
+def _not(model: ModelName, registration: Registration) -> None:
     raise AssertionError("a recorded verdict needs no files")

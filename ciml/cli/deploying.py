@@ -181,14 +181,14 @@ class Deploying:
         if order.previous is None or order.target.sagemaker_endpoint is not None:
             return  # an endpoint goes back to its own configuration
         try:
-            self._registries.fetch(state.versions[order.previous.version])
+            self._registries.fetch(order.model, state.versions[order.previous.version])
         except CimlError as error:
             told = f"{order.environment}: version {order.previous.version} could not be put back"
             self._console.warn(f"{told}, since its files cannot be had: {error.message}")
 
     def _verified(self, found: Deployable, state: LedgerState, override: str | None) -> tuple[dict[str, Digest], str]:
         """The version's files by digest, and what a person overrode; its bytes are in the store now."""
-        self._registries.fetch(found.record)
+        self._registries.fetch(state.model, found.record)
         files = files_of(found.record.artifact, self._place.store)
         where = Inspection(
             project=self._project,
