@@ -321,6 +321,32 @@ def test_push_and_pull(shared: Calls) -> None:
     assert shared.json("data", "pull")["data"][0]["placed"] is False
 
 
+def test_push_of_all_that_is_here(shared: Calls) -> None:
+    """What is not here is told and stands in nobody's way; what is shared already need not be here."""
+    shared.ok("data", "push")
+    forget(shared)
+    shared.repo.commit({"lost.csv.manifest.yaml": f"version: 1\nsha256: {'d' * 64}\nsize: 1\nfiles: 1\n"})
+    (shared.path / "new.csv").write_text("id\n1\n")
+    shared.ok("data", "add", "new.csv")
+    assert "lost.csv: not here" in shared.ok("data", "push").out
+    found = {item["path"]: item["pushed"] for item in shared.json("data", "push")["data"]}
+    assert found == {"data/raw": True, "lost.csv": False, "new.csv": True}
+    assert shared.json("data", "status", "--remote", "new.csv")["data"][0]["shared"] is True
+    shared.ok("data", "push", "data/raw")
+    refused = shared("data", "push", "lost.csv")
+    assert (refused.code, "the data lost.csv is not here" in refused.err) == (4, True)
+
+
+def test_a_listing_alone_is_not_shared_data(shared: Calls, bucket: Bucket) -> None:
+    """Where others can have the listing and not the bytes, status does not say that they are pushed."""
+    shared.ok("data", "push")
+    for text in ("id,x\n1,2\n", "id,x\n3,4\n"):
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        bucket.forget(f"store/objects/{digest[:2]}/{digest[2:]}")
+    forget(shared)
+    assert shared.json("data", "status", "--remote")["data"][0]["shared"] is False
+
+
 def test_a_run_in_a_new_clone(shared: Calls) -> None:
     """A stage gets data from the shared store without a pull; where nobody pushed, exit 4 says so."""
     forget(shared)

@@ -185,13 +185,14 @@ def push(invocation: Invocation, paths: tuple[str, ...]) -> int:
     console = Console(invocation)
     with open_place(invocation) as place, Moving("pushing") as meter:
         at = Supplying(place, invocation, meter)
-        done = [item for item in at.manifests(paths) if item.md5 is None]
-        for item in done:
-            at.supply.push(item)
-    told = [{"path": item.path, "manifest": item.file} for item in done]
+        found = [item for item in at.manifests(paths) if item.md5 is None]
+        away = [item for item in found if not at.supply.push(item, needed=bool(paths))]
+    told = [{"path": item.path, "manifest": item.file, "pushed": item not in away} for item in found]
     console.document({"data": told, "objects": meter.objects, "bytes": meter.size})
     moved = f"{meter.objects:,} new objects, {bytes_text(meter.size)}" if meter.objects else "nothing new"
-    console.line(f"{', '.join(item.path for item in done) or 'no data'}: {moved}")
+    console.line(f"{', '.join(item.path for item in found if item not in away) or 'no data'}: {moved}")
+    for item in away:
+        console.line(f"{item.path}: not here" + (f", and stays in {item.source}" if item.source else ""))
     return ExitCode.OK
 
 
