@@ -497,6 +497,31 @@ def test_a_collection_keeps_data(added: Calls) -> None:
     assert (added.path / "data/raw/a.csv").read_text() == "id,x\n1,2\n"
 
 
+def test_a_collection_keeps_what_is_stashed_or_in_another_work_tree(added: Calls, tmp_path: Path) -> None:
+    """A manifest that is not committed is kept from a collection wherever it lies; one that was dropped is not."""
+    for text in ("dropped", "stashed"):
+        fill(added, {"data/raw/a.csv": text})
+        added.ok("data", "update")
+        added.repo.git("stash")
+    added.repo.git("stash", "drop", "stash@{1}")
+    fill(added, {"new.csv": "stashed too"})
+    added.ok("data", "add", "new.csv")
+    added.repo.git("stash", "--include-untracked")
+    other = tmp_path / "other"
+    added.repo.git("worktree", "add", "-q", "--detach", str(other))
+    fill(added, {"../other/data/raw/a.csv": "elsewhere"})
+    added.ok("-C", str(other), "data", "update")
+    fill(added, {"../other/b.csv": "elsewhere too"})
+    added.ok("-C", str(other), "data", "add", "b.csv")
+    for _ in range(3):
+        added.ok("store", "gc", "--grace", "0")
+    kept = {path.read_bytes() for path in (added.path / ".git/ciml/store/objects").glob("*/*")}
+    assert {b"stashed", b"stashed too", b"elsewhere", b"elsewhere too"} <= kept
+    assert b"dropped" not in kept
+    shutil.rmtree(other)
+    added.ok("store", "gc", "--grace", "0")
+
+
 # Sharing.
 
 
