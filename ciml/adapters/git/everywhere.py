@@ -1,4 +1,4 @@
-"""The commits of all branches, tags and stashes, and the other work trees: for what they have in common, whichever is checked out."""
+"""The commits of all branches, tags and stashes, and the other work trees, whichever is checked out."""
 
 from __future__ import annotations
 
