@@ -35,7 +35,7 @@ class Orders:
     ) -> WorkOrder:
         """The order for a stage whose inputs are all known; `fresh` runs it although there is a record."""
         stage = self._graph.pipeline.stages[name]
-        surroundings, dump = self._graph.surroundings, self._project.documents.dump
+        dump = self._project.documents.dump
         return WorkOrder(
             stage=name,
             recipe=self._graph.recipes[name],
@@ -54,13 +54,13 @@ class Orders:
             outputs=tuple(Place(path=place.inside, inside=place.inside) for place in stage.outputs),
             metrics=tuple(place.inside for place in stage.outputs if place.path in stage.metrics),
             environment=self._environment(),
-            platform="any" if stage.any_platform else surroundings.platform,
+            platform=self._graph.surroundings.platform_of(stage),
             checkpoint=stage.checkpoint,
             timeout_s=stage.timeout_s,
             retry=stage.retry,
             resources=stage.resources,
             # What runs every time must not be answered from the store.
-            cache=stage.cache and stage.isolated and not stage.always,
+            cache=stage.reusable,
             fresh=fresh,
             isolated=stage.isolated,
         )

@@ -19,7 +19,8 @@ from ciml.app.deploy import Recorded, Stand, carry_out, order_for, record
 from ciml.app.plan import project_graph
 from ciml.app.project import Project
 from ciml.app.propose import files_of
-from ciml.app.release import Asked, Deployable, Inspection, Waiting, champion, find, gather, recipe_of
+from ciml.app.reads import recipe_of
+from ciml.app.release import Asked, Deployable, Inspection, Waiting, champion, find, gather
 from ciml.cli.aftermath import tell
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation

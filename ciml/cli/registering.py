@@ -7,6 +7,7 @@ from ciml.app.orders import Orders
 from ciml.app.perform import judge
 from ciml.app.plan import Prepared
 from ciml.app.propose import proposal
+from ciml.app.reads import maker_of, recipe_of
 from ciml.app.register import Registered, register
 from ciml.app.results import require, stored
 from ciml.cli.console import Live
@@ -14,11 +15,9 @@ from ciml.cli.running import Running
 from ciml.core.errors import RejectedError
 from ciml.core.ids import StageName
 from ciml.core.judged import Judged
-from ciml.core.key import model_recipe
 from ciml.core.lineage import RunTrace
 from ciml.core.pipeline import Model
 from ciml.core.plan import Known, LeftOut, State
-from ciml.core.producers import Producers
 from ciml.core.results import Skipped
 from ciml.core.verdict import Status
 
@@ -46,12 +45,10 @@ class Registering:
 
     def known(self, model: Model) -> Registered | None:
         """The version that the commit's recipe has already, where its bytes are not here and need not be."""
-        maker = Producers(self._prepared.graph.pipeline.stages.values()).maker(model.path)
-        assert maker is not None, f"{model.path} has no maker"
-        recipe = model_recipe(model.name, self._prepared.graph.recipes[maker])
+        graph = self._prepared.graph
         state = self.registries.read(model.name)
-        version = state.recipes.get(recipe)
-        if version is None or isinstance(self._states[maker], Known):
+        version = state.recipes.get(recipe_of(model, graph))
+        if version is None or isinstance(self._states[maker_of(model, graph)], Known):
             return None
         ledger, registry = self.registries.ledger(model.name), self.registries.registry
         upheld(version, ledger=ledger, registry=registry, state=state, alias=model.champion.alias)

@@ -125,6 +125,11 @@ class Stage(Value, frozen=True, kw_only=True):
     line: int | None = None
     """Where `ciml.yaml` declares it, from 1."""
 
+    @property
+    def reusable(self) -> bool:
+        """Whether later runs may use what it made; else its record serves one run, or none is kept."""
+        return self.cache and self.isolated and not self.always
+
 
 class ExpressionCheck(Value, frozen=True, kw_only=True, tag="expression"):
     """`auc >= 0.8`, `auc > champion.auc + 0.002`."""
