@@ -11,6 +11,7 @@ from ciml.cli.datashow import move_text
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import journal, open_place, project_at
+from ciml.core.amounts import some_of
 from ciml.core.history import LogEvent, LogRow
 from ciml.core.lineage import one_line, shown
 
@@ -58,7 +59,7 @@ def _show(row: LogRow, console: Console) -> None:
 
 def _metrics(event: LogEvent) -> str:
     listed = [f"{name} {shown(value)}" for name, value in event.metrics.items()]
-    return ", ".join(listed[:_METRICS]) + (f" and {len(listed) - _METRICS} more" if len(listed) > _METRICS else "")
+    return some_of(listed, _METRICS)
 
 
 def _event(event: LogEvent, metrics: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from ciml.cli import receipt
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.wiring import open_place, project_at
+from ciml.core.amounts import some_of
 from ciml.core.changes import ChangeSet
 from ciml.core.ids import StageName, is_no_commit
 from ciml.core.plan import Action, Plan
@@ -62,16 +63,7 @@ def document(made: Plan) -> dict[str, object]:
         "head": made.head,
         "dirty": made.dirty,
         "changes": changes_document(made.changes),
-        "stages": [
-            {
-                "name": stage.name,
-                "action": stage.action,
-                "reason": stage.reason,
-                "recipe": stage.recipe,
-                "key": stage.key,
-            }
-            for stage in made.stages
-        ],
+        "stages": made.stages,
     }
 
 
@@ -103,8 +95,4 @@ def _changed(changes: ChangeSet) -> list[str]:
     if changes.reason:
         return [f"Everything counts as changed: {changes.reason}."]
     parts = {"code": changes.code, "data": changes.data, "params": changes.params}
-    return [f"Changed {kind}: {_shortened(names)}" for kind, names in parts.items() if names]
-
-
-def _shortened(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return [f"Changed {kind}: {some_of(names, 8)}" for kind, names in parts.items() if names]
