@@ -48,8 +48,8 @@ class DataFiles(Protocol):
         """The `.gitignore` that now has a line for a path; None where one had a rule for it."""
         ...
 
-    def write(self, file: RepoPath, data: bytes) -> None:
-        """Write a small file, all or nothing."""
+    def write(self, file: RepoPath, data: bytes) -> bool:
+        """Whether a small file was written, all or nothing; False where it has these bytes already."""
         ...
 
 
@@ -172,8 +172,8 @@ def add(path: RepoPath, data: DataFiles, dump: Dump, store: Store) -> Written:
     # Durable first: a manifest that is committed must not name bytes that a power cut took.
     store.flush()
     manifest = manifest_of(output, path)
-    data.write(manifest.file, dump(manifest))
-    return written(manifest, changed=True, ignored_in=data.ignore(path))
+    changed = data.write(manifest.file, dump(manifest))
+    return written(manifest, changed=changed, ignored_in=data.ignore(path))
 
 
 def written(manifest: Manifest, *, changed: bool, ignored_in: RepoPath | None = None) -> Written:

@@ -244,6 +244,15 @@ def test_data_that_is_not_here(added: Calls) -> None:
     assert state(added) == "missing"
 
 
+def test_adding_what_did_not_change(added: Calls) -> None:
+    """It says that nothing changed, as an update does, and names nothing to commit."""
+    assert added.json("data", "add", "data/raw")["data"][0]["changed"] is False
+    answer = added.ok("data", "add", "data/raw")
+    assert answer.out.endswith("data/raw.manifest.yaml (up to date)\n"), answer
+    fill(added, {"data/raw/c.csv": "id,x\n5,6\n"})
+    assert added.json("data", "add", "data/raw")["data"][0]["changed"] is True
+
+
 def test_pull_after_git_brought_another_manifest(added: Calls) -> None:
     """Another version of data is replaced without --force where all its bytes are in the store."""
     fill(added, {"data/raw/c.csv": "id,x\n5,6\n"})

@@ -59,10 +59,11 @@ def add(invocation: Invocation, paths: tuple[str, ...], to: str | None) -> int:
             done.append(_from_source(address, path, at) if address else cases.add(path, at.data, dump, at.store))
     console.document({"data": done})
     for item in done:
-        console.line(f"{item.path}: {files_text(item.files)}, {bytes_text(item.size)} -> {item.manifest}")
+        size = f"{files_text(item.files)}, {bytes_text(item.size)}"
+        console.line(f"{item.path}: {size} -> {item.manifest}{'' if item.changed else ' (up to date)'}")
     if meter.size:
         console.line(f"S3 has no SHA-256 of {files_text(meter.objects)}: {bytes_text(meter.size)} were read once.")
-    _what_to_commit(done, at, console)
+    _what_to_commit([item for item in done if item.changed or item.ignored_in], at, console)
     return ExitCode.OK
 
 
@@ -81,8 +82,8 @@ def _from_source(address: S3Address, path: RepoPath, at: Supplying) -> cases.Wri
         )
     new = update_from_source(path, None, at.source(address), at.store, at.supply.listing).manifest
     at.store.flush()
-    at.data.write(new.file, dump(new))
-    return cases.written(new, changed=True, ignored_in=at.data.ignore(path))
+    changed = at.data.write(new.file, dump(new))
+    return cases.written(new, changed=changed, ignored_in=at.data.ignore(path))
 
 
 @command.command("status")
