@@ -22,7 +22,7 @@ def stored(prepared: Prepared) -> dict[StageName, State]:
 
 
 def require(prepared: Prepared, states: Mapping[StageName, State], model: Model) -> None:
-    """Nothing, once all that the model's gate may read is known.
+    """Check that all is known that the model's gate may read.
 
     Raises:
         RepositoryError: a stage's results are not here.

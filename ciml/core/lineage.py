@@ -7,12 +7,13 @@ It holds names of secrets at most, never a value, and addresses without users an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
 import msgspec
 
+from ciml.core import verdict
 from ciml.core.errors import IntegrityError
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath, StageName
 from ciml.core.inputs import DataInput, Input
@@ -71,6 +72,13 @@ def check_lines(findings: Iterable[Finding]) -> tuple[CheckLine, ...]:
         CheckLine(check=found.check, passed=found.passed, left=found.left, right=found.right, detail=found.detail)
         for found in findings
     )
+
+
+def check_text(check: CheckLine, plain: Callable[[str], str]) -> str:
+    """`✗ auc > champion.auc: why it did not hold`, every free text in it made `plain`."""
+    sides = " and ".join(plain(verdict.shown(side)) for side in (check.left, check.right) if side is not None)
+    because = plain(check.detail) or (f"with {sides}" if sides else "")
+    return f"✗ {plain(check.check)}" + (f": {because}" if because else "")
 
 
 class ChampionLine(Value, frozen=True, kw_only=True):

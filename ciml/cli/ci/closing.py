@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ciml.adapters.ci.runner import SUMMARY_LIMIT, Runner
 from ciml.app.perform import Performance
 from ciml.app.register import Registered
-from ciml.app.telling import Became, Story, report_of
+from ciml.app.report import Became, Story, report_of
 from ciml.cli.aftermath import Aftermath
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice

@@ -12,6 +12,7 @@ from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import journal, open_place, project_at
 from ciml.core.amounts import some_of
+from ciml.core.errors import ExitCode
 from ciml.core.history import LogEvent, LogRow
 from ciml.core.lineage import one_line, shown
 
@@ -41,7 +42,7 @@ def command(invocation: Invocation, revision: str, limit: int) -> int:
     console.document({"commits": rows})
     for row in rows:
         _show(row, console)
-    return 0
+    return ExitCode.OK
 
 
 def _show(row: LogRow, console: Console) -> None:

@@ -11,6 +11,7 @@ from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.wiring import open_place, project_at
 from ciml.core.amounts import some_of
 from ciml.core.changes import ChangeSet
+from ciml.core.errors import ExitCode
 from ciml.core.ids import StageName, is_no_commit
 from ciml.core.plan import Action, Plan
 
@@ -38,7 +39,7 @@ def command(
     if head is not None and is_no_commit(head):
         gone = ChangeSet(reason="there is no commit: the branch is deleted")
         show(Plan(base=None, head=None, dirty=False, changes=gone, stages=()), console)
-        return 0
+        return ExitCode.OK
     with open_place(invocation) as place:
         project = project_at(place, invocation, params, head=head)
         for warning in project.pipeline.warnings:
@@ -53,7 +54,7 @@ def command(
         show(made, console)
         if made.nothing_to_do:
             receipt.keep(place, project, prepared, invocation, console, 0)
-    return 0
+    return ExitCode.OK
 
 
 def document(made: Plan) -> dict[str, object]:
