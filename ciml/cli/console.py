@@ -75,6 +75,11 @@ class Console:
         if self._verbosity >= 0:
             self._write(text, err=self._json)
 
+    def gap(self) -> None:
+        """An empty line, where the answer has begun."""
+        if self._said[self._json] or self._size > KEPT:
+            self.line()
+
     def detail(self, text: str) -> None:
         """A line for those who asked with `-v`."""
         if self._verbosity > 0:

@@ -53,7 +53,7 @@ def show_verdict(judged: Judged, console: Console) -> None:
     """Print a verdict: one line, then a line a check."""
     verdict = judged.verdict
     again = " (recorded: nothing was judged again)" if judged.recorded else ""
-    console.line()
+    console.gap()
     console.line(f"{verdict.model}: {verdict.status} – {verdict.reason}{again}")
     if verdict.findings:
         show_findings(verdict.findings, console)

@@ -262,3 +262,11 @@ def test_the_provenance_is_signed(ran: Calls, tmp_path: Path, monkeypatch: pytes
     )
     with pytest.raises(IntegrityError):
         unseal(envelope.replace(b'"sig":"', b'"sig":"AAAA'), [signer], at=datetime.now(UTC))
+
+
+def test_a_rejection_begins_with_its_line(registered: Calls) -> None:
+    """A rejected model is the first line of an answer; after the stages of a run an empty line comes before it."""
+    registered.repo.commit({"src.txt": "0.1\n"})
+    assert "\n\nm: rejected" in registered("run").out
+    for command in ("register", "gate"):
+        assert registered(command).out.startswith("m: rejected"), command
