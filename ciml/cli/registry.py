@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ciml.adapters.git.everywhere import ledgers
 from ciml.adapters.ledgers.git import GitLedger
 from ciml.app.chronicle import Author
 from ciml.app.propose import LINEAGE
@@ -137,6 +138,13 @@ class Registries:
     def states(self) -> list[LedgerState]:
         """What the ledgers of all models say."""
         return [self.read(model) for model in self._models]
+
+    def gone(self) -> list[str]:
+        """The models that have a ledger, as far as this clone knows without asking, and are not in ciml.yaml."""
+        if self._bucket:
+            return []
+        known = ledgers(self._place.repository, None if self.local else "origin")
+        return [name for name in known if name not in self._models]
 
     def model(self, name: str) -> Model:
         """The model of that name.

@@ -77,3 +77,14 @@ def test_c159_a_rewritten_ledger(registered: Calls) -> None:
     assert answer.code == 7
     assert "chain broken" in answer.err
     assert registered("register").code == 7
+
+
+def test_a_model_that_is_no_longer_in_the_configuration(registered: Calls) -> None:
+    """One that was renamed or removed, and has a ledger, is named; nothing is asked for it."""
+    assert registered.json("status")["gone"] == []
+    configuration = (registered.path / "ciml.yaml").read_text()
+    registered.repo.commit({"ciml.yaml": configuration.replace("  m:\n", "  n:\n")})
+
+    document = registered.json("status")
+    assert (document["gone"], [model["name"] for model in document["models"]]) == (["m"], ["n"])
+    assert "m: no longer in ciml.yaml; its ledger" in registered.ok("status").out

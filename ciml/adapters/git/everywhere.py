@@ -64,3 +64,10 @@ def remote_heads(repository: Repository, remote: str = "origin") -> list[tuple[s
     lines = (line.partition("\t") for line in decoded(answer.out).splitlines())
     found = [(name.removeprefix("refs/heads/"), CommitSha(commit)) for commit, _, name in lines]
     return [(name, commit) for name, commit in found if not name.startswith("ciml/ledger/")]
+
+
+def ledgers(repository: Repository, remote: str | None) -> list[str]:
+    """The models whose ledgers this clone knows of, sorted: its own branches, or a remote's as last fetched."""
+    folder = f"refs/remotes/{remote}/ciml/ledger/" if remote else "refs/heads/ciml/ledger/"
+    listed = repository.git.run("for-each-ref", "--format=%(refname)", folder)
+    return [line.removeprefix(folder) for line in os.fsdecode(listed).splitlines()]

@@ -36,9 +36,12 @@ def command(invocation: Invocation) -> int:
             )
             for model in pipeline.models.values()
         ]
-    console.document({"models": found})
+        gone = registries.gone()
+    console.document({"models": found, "gone": gone})
     for item in found:
         _show(item, console)
+    for name in gone:
+        console.line(f"{name}: no longer in ciml.yaml; its ledger and what it registered are still there")
     return ExitCode.OK
 
 
