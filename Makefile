@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench soak readme lock venv venv-bench node clean
+.PHONY: help demo test check format bench soak mutants readme lock venv venv-bench node clean
 
 # Where it is set, every start would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -40,6 +40,9 @@ soak: venv node ## the tests that kill and race, many rounds (ROUNDS=200 KILLS=2
 	@CIML_TEST_ROUNDS=$${ROUNDS:-200} CIML_TEST_KILLS=$${KILLS:-20} CIML_TEST_PAIRS=$${PAIRS:-2000} \
 		CIML_TEST_LONG=1 \
 		python -m pytest -n $(JOBS) --timeout 7200 -m soak $(ARGS)
+
+mutants: venv node ## take every needs, artifact step and permission out of the workflows, one by one: each is missed
+	@CIML_TEST_LONG=1 python -m pytest -n $(JOBS) --timeout 7200 tests/test_workflow_mutants.py $(ARGS)
 
 readme: venv ## write the README's outputs anew from a real run, and the tables of docs/ from the code
 	@python -m tests.readme && python -m tests.reference

@@ -1,166 +1,342 @@
-"""Nothing in the generated workflow is idle: without one `needs`, one artifact step or one permission it turns red.
+"""Nothing in the workflows is idle: without one `needs`, one artifact step or one permission less comes of them.
 
-A few of them always, all of them where CIML_TEST_LONG is set.
+By default some of the written workflow's parts, several of them in one run, and with every day others: CIML_TEST_SEED
+says which. Where CIML_TEST_LONG is set all parts of all workflows, one by one: `make mutants`.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
 import os
-import re
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import pytest
 
-from ciml.core.entries import Deployment
-from tests.cli.ledgers import entries
+from tests.cli.calls import environment, process
 from tests.harness.fixtures import language as language  # noqa: PLC0414 -- fixtures
+from tests.harness.job import Job, StepRun
+from tests.harness.language import WorkflowError
+from tests.harness.mutants import Cut, cuts, earlier, without
+from tests.harness.occasions import Facts, Occasions, seen
 from tests.harness.projects import installed as installed  # noqa: PLC0414
 from tests.harness.projects import server as server  # noqa: PLC0414
 from tests.harness.projects import team as team  # noqa: PLC0414
-from tests.harness.team import Team, worked
+from tests.harness.team import CIML_YAML, Team
+from tests.repobuilder import Files
+from tests.s3server import Service, moto
+from tests.test_workflow_forms import template
 
-SAMPLE = (
-    "score does not need train",
-    "score: no download of ciml-stage-train--*",
-    "ciml: no contents: write",
-    "ciml: no statuses: write",
-)
+_STAGING = """\
+      staging: {after: promotion, run: 'cp "$CIML_MODEL_PATH" %(target)s'}
+triggers: {push: {branches: [main]}, schedule: "0 3 * * 1"}
+"""
+FOLLOWED = CIML_YAML.replace("action: ", f"{_STAGING}action: ")
+"""The team's project, where another environment follows the champion, and data comes by the hour."""
+_HOURLY = """\
+  schedule:
+    - cron: "0 3 * * 1"
+"""
+LONG = bool(os.environ.get("CIML_TEST_LONG"))
+SEED = int(os.environ.get("CIML_TEST_SEED") or dt.datetime.now(tz=dt.UTC).toordinal())
+DRAWN = 2
+"""Occasions of the short form, besides those where all rights to tell people are missed."""
 
-
-class Mutant(NamedTuple):
-    """The workflow without one of its parts."""
-
-    name: str
-    job: str
-    text: str
-
-
-def jobs(text: str) -> Iterator[tuple[str, int, int]]:
-    """Each job: its id, and where it begins and ends."""
-    found = [(match[1], match.start()) for match in re.finditer(r"^  ([\w-]+):\n(?=    )", text, re.MULTILINE)]
-    found = [(name, start) for name, start in found if start > text.index("\njobs:\n")]
-    for (name, start), (_, end) in zip(found, [*found[1:], ("", len(text))], strict=True):
-        yield name, start, end
-
-
-def mutants(text: str) -> Iterator[Mutant]:
-    """All of them, but those that are the same workflow in other words."""
-    for job, start, end in jobs(text):
-        block = text[start:end]
-        for what, changed in (*_needs(job, block, text), *_steps(block), *_permissions(block)):
-            yield Mutant(f"{job}{what}", job, text[:start] + changed + text[end:])
-
-
-def _needs(job: str, block: str, text: str) -> Iterator[tuple[str, str]]:
-    line = re.search(r"^    needs: \[(.*)\]\n", block, re.MULTILINE)
-    names = line[1].split(", ") if line else []
-    for name in names:
-        assert line is not None
-        rest = [other for other in names if other != name]
-        # What is still waited for by another way, and is not asked for anything, is needed twice.
-        if f"needs.{name}." not in block and any(name in _before(other, text) for other in rest):
-            continue
-        shorter = f"    needs: [{', '.join(rest)}]\n" if rest else ""
-        yield f" does not need {name}", block.replace(line[0], shorter)
+_TOLD = {"checks": "check-runs", "statuses": "statuses", "pull-requests": "issues", "deployments": "deployments"}
+"""Permission -> what is written by it."""
+_LOST = {
+    "plan: no actions: read": "words: success",
+    "plan: no upload of ciml-plan": "accepted",
+    "train: no upload of ciml-stage-train--0": "train ran",
+    "score: no download of ciml-stage-train--*": "score ran",
+    "score: no upload of ciml-stage-score--0": "score ran",
+    "words: no upload of ciml-stage-words--0": "words ran",
+    "rescore does not need train": "rescore the champion: skipped",
+    "rescore does not need score": "score ran",
+    "rescore: no download of ciml-{plan,stage-train--*,stage-score--*}": "accepted",
+    "rescore: no upload of ciml-rescore": "accepted",
+    "ciml does not need words": "words ran",
+    "ciml does not need rescore": "accepted",
+    "ciml: no actions: read": "compared with the last that succeeded",
+    "ciml: no upload of ciml-settled": "serves",
+    "deploy-production: no download of ciml-settled": "serves",
+    "deploy-production: no upload of ciml-receipt-production": "1 deployment in the ledger",
+    "record does not need deploy-production": "1 deployment in the ledger",
+    "record: no download of ciml-{settled,receipt-*}": "1 deployment in the ledger",
+}
+"""What is lost without a part of the written workflow, where it is more than its job."""
 
 
-def _before(job: str, text: str) -> set[str]:
-    block = next(text[start:end] for name, start, end in jobs(text) if name == job)
-    line = re.search(r"^    needs: \[(.*)\]\n", block, re.MULTILINE)
-    names = line[1].split(", ") if line else []
-    return {name for other in names for name in (other, *_before(other, text))}
+def lost(cut: Cut) -> str:
+    """What must be seen no more of the written workflow without this."""
+    if cut.kind == "permission" and (written := _TOLD.get(cut.what.partition(":")[0])):
+        return f"{cut.job} wrote {written}"
+    return _LOST.get(cut.name, f"{cut.job}: success")
 
 
-def _steps(block: str) -> Iterator[tuple[str, str]]:
-    for step in re.finditer(r"^      - (?:.+\n)(?:        .*\n)*", block, re.MULTILINE):
-        kind = re.search(r"uses: actions/(upload|download)-artifact", step[0])
-        if kind is not None:
-            about = re.search(r"(?:name|pattern): (\S+)", step[0])
-            assert about is not None
-            yield f": no {kind[1]} of {about[1]}", block.replace(step[0], "")
-
-
-def _permissions(block: str) -> Iterator[tuple[str, str]]:
-    whole = re.search(r"^    permissions:\n((?:      .*\n)+)", block, re.MULTILINE)
-    assert whole is not None, block
-    lines = whole[1].splitlines(keepends=True)
-    for line in lines:
-        rest = "".join(other for other in lines if other != line)
-        made = f"    permissions:\n{rest}" if rest else "    permissions: {}\n"
-        yield f": no {line.split('#')[0].strip()}", block.replace(whole[0], made)
-
-
-def push(team: Team, workflow: str) -> None:
-    """A better model is pushed: all jobs work, there is one version more, and everybody is told."""
-    before = team.versions()
-    text = team.better()
-    run = team.of_ciml(team.commit({"src.txt": text, "notes.txt": text, ".github/workflows/ciml.yml": workflow}))
-    worked(run, "plan train score words rescore ciml")
-    assert team.versions() == [*before, len(before) + 1]
-    assert team.champion() == len(before) + 1
-    assert team.told(run.happening.sha) == (["success"], ["ciml success"])
-
-
-def release(team: Team, workflow: str) -> None:
-    """A better model is released: deployed, recorded, and told."""
-    text = team.better()
-    whole = team.workflow.read_text() if team.whole is None else team.whole
-    made = team.of_ciml(team.commit({"src.txt": text, ".github/workflows/ciml.yml": whole}))
-    assert made.conclusion == "success", made.explain()
-    team.hub.work.commit({".github/workflows/ciml.yml": workflow}, "words")
-    team.hub.work.git("push", "-q", "origin", "main")
-    before = len(entries(team.hub.bare, Deployment, team.model))
-    run = team.of_ciml(team.hub.tag(f"v0.0.{before + len(team.hub.runs)}"))
-    worked(run, "plan ciml deploy-production record")
-    assert team.target.read_text() == text
-    assert len(entries(team.hub.bare, Deployment, team.model)) == before + 1
-    deployment = team.hub.api.deployments()[-1]
-    assert deployment["ref"] == run.happening.branch
-    assert team.hub.api.deployment_statuses(deployment["id"])[-1]["state"] == "success"
-
-
-def pull_request(team: Team, workflow: str) -> None:
-    """A better model is proposed: a comment says so."""
-    name = f"proposal-{len(team.hub.runs)}"
-    team.hub.work.branch(name, "origin/main")
-    text = team.better()
-    team.hub.work.commit({"src.txt": text, ".github/workflows/ciml.yml": workflow}, name)
-    run = team.of_ciml(team.hub.pull_request(name))
-    team.hub.work.switch("main")
-    worked(run, "plan train score rescore ciml")
-    number = max(team.hub.api.pulls)
-    assert len(team.hub.api.comments(number)) == 1
-
-
-def shown_by(mutant: Mutant) -> str:
-    """The event that shows what a mutant lacks."""
-    if mutant.job in ("deploy-production", "record") or "deployments" in mutant.name:
+def occasion(cut: Cut) -> str:
+    """What must happen for a part to be missed."""
+    if cut.job.startswith(("deploy", "record", "release")) or "deployments" in cut.what or "settled" in cut.what:
         return "release"
-    return "pull_request" if "pull-requests" in mutant.name else "push"
+    if cut.what in ("actions: read", "ciml-plan") and cut.kind != "upload":
+        return "words"
+    if cut.job == "rescore" and cut.what == "train":
+        return "broken"
+    pushed = cut.kind in ("upload", "download") or cut.what == "contents: write"
+    return "push" if pushed else "pull_request"
 
 
-EVENTS = {"push": push, "release": release, "pull_request": pull_request}
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """S3."""
+    with moto(tmp_path_factory.mktemp("moto")) as service:
+        yield service
 
 
-@pytest.mark.timeout(3000)
-@pytest.mark.soak
-def test_every_part_of_the_workflow_is_needed(team: Team) -> None:
-    """Without it a job fails, or is passed over, or somebody is not told: the whole workflow does all of it."""
-    team.begin()
-    whole = team.whole = team.workflow.read_text()
-    made = list(mutants(whole))
-    assert {*SAMPLE} <= {mutant.name for mutant in made}, [mutant.name for mutant in made]
-    chosen = made if os.environ.get("CIML_TEST_LONG") else [mutant for mutant in made if mutant.name in SAMPLE]
-    for event in dict.fromkeys(map(shown_by, chosen)):
-        EVENTS[event](team, whole)
-    survivors = [mutant.name for mutant in chosen if _survives(team, mutant)]
-    assert survivors == []
+class Form(NamedTuple):
+    """One workflow file, and what its mutants are tried with."""
+
+    text: str
+    place: Callable[[str], Files]
+    """Puts a text in the file's place: what is to be committed for it."""
+    occasion: Callable[[Cut], str]
+    occasions: Occasions
+    of_it: Callable[[Cut], bool] = lambda cut: True
+    """Which of its parts are tried."""
+
+    def happens(self, name: str, these: Iterable[Cut] = ()) -> Facts:
+        """What is seen of an occasion without these parts; nothing, where GitHub takes no such file."""
+        happens: Callable[[Files], Facts] = getattr(self.occasions, name)
+        try:
+            return happens(self.place(without(self.text, these)))
+        except WorkflowError:
+            return frozenset()
 
 
-def _survives(team: Team, mutant: Mutant) -> bool:
-    try:
-        EVENTS[shown_by(mutant)](team, mutant.text)
-    except AssertionError:
-        return False
-    return True
+def of_repository(team: Team, name: str, occasion: Callable[[Cut], str]) -> Form:
+    """A workflow of the team's own repository."""
+    path = f".github/workflows/{name}"
+    text = (team.hub.work.path / path).read_text()
+    return Form(text, lambda mutant: {path: mutant}, occasion, Occasions(team, {path: text}))
+
+
+def begin_written(team: Team) -> Form:
+    """What `ciml workflow` writes, after a first push of which everything is seen that is to be seen."""
+    facts = seen(team.begin())
+    told = {f"{stage} ran" for stage in ("train", "score", "words")}
+    worked = {f"{job}: {what}" for job in ("plan", "train", "score", "words", "ciml") for what in _WELL}
+    assert {"ciml wrote check-runs", "ciml wrote statuses", "ciml pushed", "accepted", *told, *worked} <= facts
+    return of_repository(team, "ciml.yml", occasion)
+
+
+_WELL = ("success", "nothing amiss")
+
+
+class Group(NamedTuple):
+    """Parts that can be missed in one run, since each is missed elsewhere."""
+
+    occasion: str
+    cuts: list[Cut]
+
+    @property
+    def tells(self) -> bool:
+        """Whether it is about rights to tell people."""
+        return " wrote " in lost(self.cuts[0])
+
+
+def groups(made: list[Cut], text: str) -> list[Group]:
+    """All parts: the rights to tell people together, for each tells of something else; others where no job waits."""
+    found: list[Group] = []
+    for cut in made:
+        for group in found:
+            if group.occasion == occasion(cut) and all(_apart(cut, other, text) for other in group.cuts):
+                group.cuts.append(cut)
+                break
+        else:
+            found.append(Group(occasion(cut), [cut]))
+    return found
+
+
+def _apart(one: Cut, other: Cut, text: str) -> bool:
+    """Whether what is lost without one does not depend on the other."""
+    if " wrote " in lost(one) or " wrote " in lost(other):
+        return " wrote " in lost(one) and " wrote " in lost(other)
+    return one.job not in {other.job, *earlier(text, other.job)} and other.job not in earlier(text, one.job)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(LONG, reason="the long form tries each by itself")
+def test_parts_of_the_workflow_are_needed(team: Team) -> None:
+    """Without them just what they are for is missed: a job fails or is passed over, or somebody is not told."""
+    form = begin_written(team)
+    made = cuts(form.text)
+    found = groups(made, form.text)
+    assert len(made) > 35
+    assert {cut.name for group in found for cut in group.cuts} == {cut.name for cut in made}
+    telling = [group for group in found if group.tells]
+    drawn = random.Random(SEED).sample([group for group in found if not group.tells], DRAWN)
+    for group in (*telling, *drawn):
+        facts = _late(team, form, group.occasion, group.cuts)
+        idle = [cut.name for cut in group.cuts if lost(cut) in facts]
+        assert idle == [], f"CIML_TEST_SEED={SEED}: {[cut.name for cut in group.cuts]}: {sorted(facts)}"
+
+
+def _late(team: Team, form: Form, name: str, group: list[Cut]) -> Facts:
+    """What is seen of an occasion, where a job that nobody waits for any more comes last."""
+    team.hub.late = {cut.what for cut in group if cut.kind == "needs"}
+    facts = form.happens(name, group)
+    team.hub.late = set()
+    return facts
+
+
+def begin_called(team: Team) -> Form:
+    """The workflow that is called."""
+    team.begin(workflows={"ciml.yml": template("fork-safe.yml")})
+    return _called(team, occasion, lambda cut: not _asks_for_head(cut))
+
+
+def begin_called_by_the_hour(team: Team, service: Service) -> Form:
+    """The same on a schedule, of it the parts by which all jobs work on one commit."""
+    scheduled = template("fork-safe.yml").replace("  merge_group:\n", f"  merge_group:\n{_HOURLY}")
+    team.begin(FOLLOWED, workflows={"ciml.yml": scheduled})
+    return _called(team, lambda cut: "moved", _asks_for_head)
+
+
+def _called(team: Team, occasion: Callable[[Cut], str], of_it: Callable[[Cut], bool]) -> Form:
+    path = team.hub.action / ".github/workflows/pipeline.yml"
+
+    def place(mutant: str) -> Files:
+        path.write_text(mutant)
+        return {}
+
+    return Form(path.read_text(), place, occasion, Occasions(team, {}), of_it)
+
+
+def _asks_for_head(cut: Cut) -> bool:
+    """Whether it is how one of the last jobs knows the commit that the first one works on."""
+    last = cut.job in ("ciml", "record") or cut.job.startswith("deploy")
+    return cut.kind == "needs" and cut.what == "plan" and last
+
+
+def begin_caller(team: Team) -> Form:
+    """The one that calls it."""
+    team.begin(workflows={"ciml.yml": template("fork-safe.yml")})
+    return of_repository(team, "ciml.yml", lambda cut: "push")
+
+
+def begin_report(team: Team) -> Form:
+    """The one that publishes what a fork's may not."""
+    team.begin(workflows={"ciml.yml": template("fork-safe.yml"), "ciml-report.yml": template("fork-report.yml")})
+    return of_repository(team, "ciml-report.yml", lambda cut: "fork")
+
+
+def begin_one_job(team: Team) -> Form:
+    """Everything in one job."""
+    team.begin(workflows={"ciml.yml": template("one-job.yml")})
+    return of_repository(team, "ciml.yml", lambda cut: occasion(cut).replace("pull_request", "push"))
+
+
+def begin_release(team: Team) -> Form:
+    """A release in one job."""
+    team.hub.environment_variables["production"] = team.hub.environment_variables["ciml"]
+    workflows = {"ciml.yml": template("one-job.yml").replace('    tags: ["v*"]\n', "")}
+    team.begin(workflows={**workflows, "release.yml": template("release.yml")})
+    return of_repository(team, "release.yml", lambda cut: "early" if "actions" in cut.what else "release")
+
+
+def begin_scheduled(team: Team, service: Service) -> Form:
+    """New data in one job."""
+    workflows = {"ciml.yml": template("one-job.yml"), "scheduled.yml": template("scheduled.yml")}
+    return _with_data(team, service, workflows, "scheduled.yml")
+
+
+def begin_written_with_data(team: Team, service: Service) -> Form:
+    """What `ciml workflow` writes where new data becomes a commit, of it the parts that it has for that."""
+    form = _with_data(team, service, None, "ciml.yml")
+    commits = {Cut("plan", "permission", f"{name}: write") for name in ("contents", "pull-requests")}
+    return form._replace(of_it=lambda cut: cut in commits or _asks_for_head(cut))
+
+
+def _with_data(team: Team, service: Service, workflows: dict[str, str] | None, name: str) -> Form:
+    bucket, client = service.bucket(), service.client()
+    numbers = itertools.count()
+
+    def bring() -> None:
+        key = f"raw/{next(numbers)}.csv"
+        client.put_object(Bucket=bucket, Key=key, Body=key.encode(), ChecksumAlgorithm="SHA256")
+
+    _reaches(team, service.environ)
+    team.begin(FOLLOWED, workflows=workflows)
+    bring()
+    work = team.hub.work
+    added = process(work.path, "data", "add", f"s3://{bucket}/raw/", "--to", "raw", env=environment(**service.environ))
+    assert added.code == 0, added
+    work.git("add", "--all")
+    work.commit({}, "data")
+    form = of_repository(team, name, _of_data)
+    return form._replace(occasions=Occasions(team, {}, bring))
+
+
+def begin_written_in_s3(team: Team, service: Service) -> Form:
+    """What `ciml workflow` writes where jobs share a store, of it the rights to sign in."""
+    _reaches(team, {"AWS_ENDPOINT_URL": service.endpoint})
+    team.hub.variables |= {"CIML_AWS_ROLE": "arn:aws:iam::123456789012:role/ciml", "AWS_REGION": "us-east-1"}
+    run = team.begin(CIML_YAML.replace("action: ", f"store: s3://{service.bucket()}/ciml\naction: "))
+    assert run.conclusion == "success", run.explain()
+    signs_in = of_repository(team, "ciml.yml", lambda cut: occasion(cut._replace(what="contents: write")))
+    return signs_in._replace(of_it=lambda cut: cut.what == "id-token: write")
+
+
+def _reaches(team: Team, variables: dict[str, str]) -> None:
+    """Let runners know where S3 is."""
+    begins = team.hub.before_step
+
+    def begins_there(job: Job, step: StepRun) -> bool:
+        job.env |= variables
+        return begins is not None and begins(job, step)
+
+    team.hub.before_step = begins_there
+
+
+def _of_data(cut: Cut) -> str:
+    if cut.what == "pull-requests: write":
+        return "protected"
+    return "arrival" if cut.what == "contents: write" else "moved"
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif(not LONG, reason="takes half an hour: make mutants")
+@pytest.mark.parametrize(
+    "begin", [begin_written, begin_called, begin_caller, begin_report, begin_one_job, begin_release]
+)
+def test_every_part_of_every_workflow_is_needed(team: Team, begin: Callable[[Team], Form]) -> None:
+    """One by one: each time something else comes of it than of the whole workflow."""
+    form = begin(team)
+    assert _idle(team, form, exact=begin is begin_written) == []
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif(not LONG, reason="takes half an hour: make mutants")
+@pytest.mark.parametrize(
+    "begin", [begin_scheduled, begin_written_with_data, begin_written_in_s3, begin_called_by_the_hour]
+)
+def test_every_part_is_needed_where_there_is_s3_or_a_schedule(
+    team: Team, service: Service, begin: Callable[[Team, Service], Form]
+) -> None:
+    """The same of the parts for new data, which becomes a commit, and for a store that jobs share."""
+    assert _idle(team, begin(team, service)) == []
+
+
+def _idle(team: Team, form: Form, *, exact: bool = False) -> list[str]:
+    """The parts without which nothing else is seen; with `exact` also those that do not lose what they should."""
+    made = [cut for cut in cuts(form.text) if form.of_it(cut)]
+    whole = {name: form.happens(name) for name in dict.fromkeys(map(form.occasion, made))}
+    found = []
+    for cut in made:
+        facts, expected = _late(team, form, form.occasion(cut), [cut]), whole[form.occasion(cut)]
+        missed = lost(cut) in expected - facts if exact else facts != expected
+        found += [] if missed else [cut.name]
+        print(f"{cut.name}: {form.occasion(cut)} without {sorted(expected - facts)}, with {sorted(facts - expected)}")
+    return found

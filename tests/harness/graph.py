@@ -69,6 +69,7 @@ class Graph:
         self.done |= kept
         while pending := [name for name in self.specs if name not in self.done]:
             ready = [name for name in pending if all(need in self.done for need in self.needs(name))]
+            ready = [name for name in ready if name not in self.run.hub.late] or ready
             with ThreadPoolExecutor(self.run.hub.parallel) as threads:
                 ended = list(threads.map(self._job, ready))
             self.done |= dict(zip(ready, ended, strict=True))

@@ -97,6 +97,8 @@ class Hub:
         """Whether runs are debugged, as somebody may ask who runs them again."""
         self.parallel = 2
         """Jobs at once."""
+        self.late: set[str] = set()
+        """Ids of jobs that find a runner only when no other job of their workflow can run."""
         self.before_step: Callable[[Job, StepRun], bool] | None = None
         """Called before a step that is to run; True where the step is done already."""
         self.grace = (7.5, 2.5)
