@@ -31,13 +31,18 @@ class Pair(Generic[_Item, _Result]):
     Args:
         work: what to do with a batch. An error that it raises is raised by `run`, wherever it ran.
         forked: called once in the second process before it works.
+        finished: called once in the second process when it has done all; an error is raised as one of `work`.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[_Item]], Sequence[_Result]], forked: Callable[[], None] = lambda: None
+        self,
+        work: Callable[[Sequence[_Item]], Sequence[_Result]],
+        forked: Callable[[], None] = lambda: None,
+        finished: Callable[[], None] = lambda: None,
     ) -> None:
         self._work = work
         self._forked = forked
+        self._finished = finished
         self._pid = 0
         self._pipe: BufferedRWPair | None = None
 
@@ -51,6 +56,9 @@ class Pair(Generic[_Item, _Result]):
                 self._send(beside)
                 yield from self._work(batch)
                 yield from self._receive()
+        if self._pipe is not None:
+            self._send(())
+            self._receive()
 
     def close(self) -> None:
         """End the second process."""
@@ -110,11 +118,15 @@ class Pair(Generic[_Item, _Result]):
             except EOFError:
                 return
             try:
-                answer: Sequence[_Result] | Exception = self._work(batch)
+                answer: Sequence[_Result] | Exception = self._work(batch) if batch else self._end()
             except (CimlError, OSError) as error:
                 answer = error
             pickle.dump(answer, pipe, protocol=pickle.HIGHEST_PROTOCOL)
             pipe.flush()
+
+    def _end(self) -> Sequence[_Result]:
+        self._finished()
+        return ()
 
 
 def _lost() -> ServiceError:

@@ -22,7 +22,7 @@ from ciml.core.results import Output
 _LINKED = 1 << 20
 """Bytes from which a file may be a hard link: below it, a copy is as quick."""
 
-_NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EEXIST)
+_NO_LINK = (errno.ENOENT, errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EEXIST)
 
 
 class Restorer:

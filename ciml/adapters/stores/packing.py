@@ -1,0 +1,88 @@
+"""A directory on its way into a local store: its first small files become objects of their own, the rest a pack."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from types import TracebackType
+
+from ciml.adapters import files
+from ciml.adapters.stores.objects import Objects
+from ciml.adapters.stores.pack import PackWriter
+from ciml.adapters.stores.session import Session
+from ciml.core.ids import Digest
+
+
+class Packing:
+    """A sink for one file or directory. What it packs is there when it is left without an error, and not before.
+
+    A file is made in the time in which ten small ones are hashed; a store without packs is the plainer one.
+
+    Args:
+        objects: of the store.
+        session: where the unfinished pack goes.
+        loose: new small objects that get a file each; those after them are packed.
+    """
+
+    def __init__(self, objects: Objects, session: Session, *, loose: int) -> None:
+        self._objects = objects
+        self._session = session
+        self._loose = loose
+        self._writer: PackWriter | None = None
+
+    def __enter__(self) -> Packing:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.finish()
+        elif self._writer is not None:
+            self._writer.drop()
+
+    def put(self, data: bytes) -> Digest:
+        """The digest under which `data` is in the store when this is finished."""
+        hashed = hashlib.sha256(data)
+        digest = Digest(hashed.hexdigest())
+        name = hashed.digest()
+        if (self._writer is not None and name in self._writer) or self._objects.keeps(digest, len(data)):
+            return digest
+        if self._loose > 0 or len(data) > files.SMALL:
+            self._loose -= 1
+            self._objects.add(digest, data)
+        else:
+            self._pack(name, data)
+        return digest
+
+    def put_file(self, path: str | bytes, shown: str, folder: int | None = None) -> tuple[Digest, os.stat_result, int]:
+        """Digest, status and number of bytes of the file at `path`. Raises as `Objects.put_file`."""
+        fd, status = files.open_regular(path, shown, folder=folder)
+        try:
+            data = files.read_small(fd, status.st_size)
+            if data is not None:
+                return self.put(data), status, len(data)
+            digest, size = self._objects.put_large(fd, status, shown)
+            return digest, status, size
+        finally:
+            os.close(fd)
+
+    def keeps(self, digest: Digest, size: int) -> bool:
+        """Whether those bytes are in the store already, and stay."""
+        return self._objects.keeps(digest, size)
+
+    def forked(self) -> None:
+        """From here on this is a second process, with a pack of its own."""
+        self._objects.forked()
+        self._writer = None
+
+    def finish(self) -> None:
+        """Let all that was put be there."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.publish(self._objects.packs.folder)
+
+    def _pack(self, name: bytes, data: bytes) -> None:
+        if self._writer is not None and self._writer.is_full:
+            self.finish()
+        if self._writer is None:
+            self._writer = PackWriter(self._session.new())
+        self._writer.add(name, data)
