@@ -68,7 +68,7 @@ class Objects:
             self.add(digest, data)
         return digest
 
-    def add(self, digest: Digest, data: bytes) -> None:
+    def add(self, digest: Digest, data: bytes | memoryview) -> None:
         """Let there be a file for an object that is not here."""
         unfinished = self._session.new()
         files.write_new(unfinished, data, _MODE)

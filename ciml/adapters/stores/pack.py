@@ -121,7 +121,10 @@ def sound(name: bytes, data: bytes) -> bool:
 
 
 class PackWriter:
-    """A pack that is being written.
+    """A pack that is being written. Its file is made with the first bytes that are.
+
+    Files can be read right into the memory from which the pack is written: fresh memory for each of them
+    takes as long as reading them.
 
     Args:
         unfinished: the path of a file that does not exist yet, on the store's file system.
@@ -129,36 +132,48 @@ class PackWriter:
 
     def __init__(self, unfinished: str) -> None:
         self._path = unfinished
-        self._fd = os.open(unfinished, files.CREATE, 0o600)
+        self._fd = -1
         self._sizes: dict[bytes, int] = {}
-        self._pieces: list[bytes] = []
+        self._memory = memoryview(bytearray(_PIECE + files.SMALL + 1))
         self._waiting = 0
+        """Bytes in memory that are to be written."""
         self._size = 0
 
     def __contains__(self, name: bytes) -> bool:
         return name in self._sizes
+
+    def __len__(self) -> int:
+        return len(self._sizes)
 
     @property
     def is_full(self) -> bool:
         """Whether the next object belongs in another pack."""
         return self._size >= _LARGEST or len(self._sizes) >= _MOST
 
-    def add(self, name: bytes, data: bytes) -> None:
-        """Let an object be in it, by its digest's 32 bytes; once is enough."""
-        self._sizes[name] = len(data)
-        self._pieces.append(data)
-        self._size += len(data)
-        self._waiting += len(data)
+    def space(self) -> memoryview:
+        """Memory for an object's bytes, and one more; it is the object's with `keep`, and else the next one's."""
+        return self._memory[self._waiting :]
+
+    def keep(self, name: bytes, size: int) -> None:
+        """Let the first bytes of `space` be an object, by its digest's 32 bytes; once is enough."""
+        self._sizes[name] = size
+        self._size += size
+        self._waiting += size
         if self._waiting >= _PIECE:
             self._write()
+
+    def add(self, name: bytes, data: bytes) -> None:
+        """Let these bytes be an object."""
+        self._memory[self._waiting : self._waiting + len(data)] = data
+        self.keep(name, len(data))
 
     def publish(self, folder: str) -> Digest:
         """The name under which the pack is now in the folder, which is made."""
         end = self._rows() + _FOOTER.pack(_MAGIC, len(self._sizes))
         name = Digest(hashlib.sha256(end).hexdigest())
         try:
-            self._pieces.append(end)
             self._write()
+            files.write_all(self._fd, end)
             os.fchmod(self._fd, 0o444)
             os.makedirs(folder, exist_ok=True)
             os.rename(self._path, f"{folder}/{name}")
@@ -170,14 +185,15 @@ class PackWriter:
 
     def drop(self) -> None:
         """Leave nothing behind."""
-        os.close(self._fd)
-        files.discard(self._path)
+        if self._fd >= 0:
+            os.close(self._fd)
+            files.discard(self._path)
 
     def _write(self) -> None:
-        data = b"".join(self._pieces)
-        self._pieces.clear()
+        if self._fd < 0:
+            self._fd = os.open(self._path, files.CREATE, 0o600)
+        files.write_all(self._fd, self._memory[: self._waiting])
         self._waiting = 0
-        files.write_all(self._fd, data)
 
     def _rows(self) -> bytes:
         rows = []

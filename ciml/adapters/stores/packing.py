@@ -41,25 +41,22 @@ class Packing:
 
     def put(self, data: bytes) -> Digest:
         """The digest under which `data` is in the store when this is finished."""
-        hashed = hashlib.sha256(data)
-        digest = Digest(hashed.hexdigest())
-        name = hashed.digest()
-        if (self._writer is not None and name in self._writer) or self._objects.keeps(digest, len(data)):
-            return digest
-        if self._loose > 0 or len(data) > files.SMALL:
-            self._loose -= 1
-            self._objects.add(digest, data)
-        else:
-            self._pack(name, data)
-        return digest
+        if len(data) > files.SMALL:
+            return self._objects.put(data)
+        writer = self._begun()
+        writer.space()[: len(data)] = data
+        return self._put(writer, len(data))
 
     def put_file(self, path: str | bytes, shown: str, folder: int | None = None) -> tuple[Digest, os.stat_result, int]:
         """Digest, status and number of bytes of the file at `path`. Raises as `Objects.put_file`."""
         fd, status = files.open_regular(path, shown, folder=folder)
         try:
-            data = files.read_small(fd, status.st_size)
-            if data is not None:
-                return self.put(data), status, len(data)
+            expected = status.st_size
+            if expected <= files.SMALL:
+                writer = self._begun()
+                size = os.preadv(fd, [writer.space()[: expected + 1]], 0)
+                if size <= expected:
+                    return self._put(writer, size), status, size
             digest, size = self._objects.put_large(fd, status, shown)
             return digest, status, size
         finally:
@@ -76,13 +73,28 @@ class Packing:
 
     def finish(self) -> None:
         """Let all that was put be there."""
-        if self._writer is not None:
-            writer, self._writer = self._writer, None
+        writer, self._writer = self._writer, None
+        if writer:
             writer.publish(self._objects.packs.folder)
 
-    def _pack(self, name: bytes, data: bytes) -> None:
+    def _begun(self) -> PackWriter:
+        """The pack that is being written, with room for one object more."""
         if self._writer is not None and self._writer.is_full:
             self.finish()
         if self._writer is None:
             self._writer = PackWriter(self._session.new())
-        self._writer.add(name, data)
+        return self._writer
+
+    def _put(self, writer: PackWriter, size: int) -> Digest:
+        """The digest of the first bytes of the writer's space, which are kept."""
+        data = writer.space()[:size]
+        name = hashlib.sha256(data).digest()
+        digest = Digest(name.hex())
+        if name in writer or self._objects.keeps(digest, size):
+            return digest
+        if self._loose > 0:
+            self._loose -= 1
+            self._objects.add(digest, data)
+        else:
+            writer.keep(name, size)
+        return digest
