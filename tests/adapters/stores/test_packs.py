@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +94,18 @@ def test_a_pack_is_readable_by_hand(store: LocalStore, root: Path, tmp_path: Pat
         offset, size = int.from_bytes(row[32:40], "big"), int.from_bytes(row[40:], "big")
         assert sha256(data[offset : offset + size]) == row[:32].hex()
     assert path.stat().st_mode & 0o777 == 0o444
+
+
+def test_an_object_is_found_as_the_docs_say(root: Path, tmp_path: Path) -> None:
+    """The lines in docs/store.md print the bytes of a packed object."""
+    store = LocalStore(str(tmp_path / ".git/ciml/store"), loose=0)
+    taken(store, tmp_path / "d", texts(20))
+    taken(store, tmp_path / "e", texts(20, 100))
+    text = (Path(__file__).parents[3] / "docs/store.md").read_text()
+    (lines,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+    argv = [sys.executable, "-c", lines, sha256(b"text 107")]
+    assert subprocess.run(argv, cwd=tmp_path, capture_output=True, check=True).stdout == b"text 107"
 
 
 def test_the_same_bytes_lie_once_in_a_pack(store: LocalStore, root: Path, tmp_path: Path) -> None:
@@ -475,8 +490,6 @@ def test_what_fails_in_the_second_process_is_told(root: Path, tmp_path: Path) ->
     parent = os.getpid()
 
     def run() -> None:
-        import sys
-
         me = os.getpid()
         assert me != parent
 
@@ -529,8 +542,6 @@ def test_a_pack_in_a_store_that_can_only_be_read(root: Path, tmp_path: Path) -> 
     flip(path, path.read_bytes().index(b"text 7"))
 
     def read() -> None:
-        import sys
-
         def hook(event: str, arguments: tuple[object, ...]) -> None:
             changes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_CREAT | os.O_WRONLY)
             if changes or event in ("os.rename", "os.link", "os.mkdir", "os.remove"):
