@@ -12,6 +12,9 @@ from ciml.adapters.stores.pack import PackWriter
 from ciml.adapters.stores.session import Session
 from ciml.core.ids import Digest
 
+_HELD = 512
+"""Names below one folder that are held in memory: of all folders, 20 MB."""
+
 
 class Packing:
     """A sink for one file or directory. What it packs is there when it is left without an error, and not before.
@@ -29,6 +32,7 @@ class Packing:
         self._session = session
         self._loose = loose
         self._writer: PackWriter | None = None
+        self._earlier: Earlier | None = None
 
     def __enter__(self) -> Packing:
         return self
@@ -76,6 +80,7 @@ class Packing:
         writer, self._writer = self._writer, None
         if writer:
             writer.publish(self._objects.packs.folder)
+            self._earlier = None
 
     def _begun(self) -> PackWriter:
         """The pack that is being written, with room for one object more."""
@@ -90,7 +95,7 @@ class Packing:
         data = writer.space()[:size]
         name = hashlib.sha256(data).digest()
         digest = Digest(name.hex())
-        if name in writer or self._objects.keeps(digest, size):
+        if name in writer or (self._may_have(name, digest) and self._objects.keeps(digest, size)):
             return digest
         if self._loose > 0:
             self._loose -= 1
@@ -98,3 +103,42 @@ class Packing:
         else:
             writer.keep(name, size)
         return digest
+
+    def _may_have(self, name: bytes, digest: Digest) -> bool:
+        """Whether the store may have an object already; it is asked itself while it is asked for few."""
+        if self._loose > 0:
+            return True
+        if self._earlier is None:
+            self._earlier = Earlier(self._objects)
+        return self._earlier.may_have(name, digest)
+
+
+class Earlier:
+    """What lay in a store at a moment, so that it need not be asked for each of many new objects.
+
+    What comes later it does not know: then the same bytes lie there twice.
+
+    Args:
+        objects: of the store.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._packs = objects.packs.all()
+        self._names: dict[str, frozenset[str] | None] = {}
+        """First two digits -> the rest of the loose ones; None where they are too many to be held."""
+
+    def may_have(self, name: bytes, digest: Digest) -> bool:
+        """Whether an object may have been there, by its digest as bytes and as text."""
+        short = digest[:2]
+        if short not in self._names:
+            self._names[short] = self._listed(digest)
+        names = self._names[short]
+        return names is None or digest[2:] in names or any(pack.find(name) is not None for pack in self._packs)
+
+    def _listed(self, digest: Digest) -> frozenset[str] | None:
+        try:
+            names = os.listdir(os.path.dirname(self._objects.path(digest)))
+        except FileNotFoundError:
+            return frozenset()
+        return frozenset(names) if len(names) <= _HELD else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ciml.core.errors import CimlError, ServiceError
@@ -23,6 +24,9 @@ BATCH = 256
 
 _ALONE = 4
 """Batches that are done before a second process is worth its start."""
+
+_MOST = 3
+"""Batches that the second process is given while the first one does one, and all that is done with results."""
 
 
 class Pair(Generic[_Item, _Result]):
@@ -45,17 +49,23 @@ class Pair(Generic[_Item, _Result]):
         self._finished = finished
         self._pid = 0
         self._pipe: BufferedRWPair | None = None
+        self._socket = -1
+        self._share = 1
+        """Batches for the second process."""
 
     def run(self, batches: Iterator[Sequence[_Item]]) -> Iterator[_Result]:
         """The results, in the order of the batches."""
+        theirs: Sequence[_Result] = ()
         for number, batch in enumerate(batches):
-            beside = next(batches, None) if number >= _ALONE and len(os.sched_getaffinity(0)) > 1 else None
-            if beside is None:
-                yield from self._work(batch)
-            else:
+            beside: list[_Item] = []
+            if number >= _ALONE and len(os.sched_getaffinity(0)) > 1:
+                beside = [item for some in islice(batches, self._share) for item in some]
+            if beside:
                 self._send(beside)
-                yield from self._work(batch)
-                yield from self._receive()
+            yield from theirs  # what the caller does with them, it does while the second process works
+            yield from self._work(batch)
+            theirs = self._receive() if beside else ()
+        yield from theirs
         if self._pipe is not None:
             self._send(())
             self._receive()
@@ -85,6 +95,7 @@ class Pair(Generic[_Item, _Result]):
         import pickle
 
         assert self._pipe is not None, "something was sent before"
+        self._share = min(self._share + 1, _MOST) if self._is_waiting() else max(self._share - 1, 1)
         try:
             answer: Sequence[_Result] | BaseException = pickle.load(self._pipe)
         except (EOFError, ConnectionError) as error:
@@ -92,6 +103,14 @@ class Pair(Generic[_Item, _Result]):
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+    def _is_waiting(self) -> bool:
+        """Whether the second process has done what it was given."""
+        import select
+
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def _fork(self) -> BufferedRWPair:
         import socket
@@ -106,6 +125,7 @@ class Pair(Generic[_Item, _Result]):
             finally:
                 os._exit(0)  # nothing of the first process is tidied up here: it all belongs to it
         theirs.close()
+        self._socket = ours.fileno()
         with ours:
             return ours.makefile("rwb")
 
