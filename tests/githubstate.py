@@ -49,6 +49,7 @@ ROUTES = (
     Route("GET", f"{REPO}/actions/workflows/{{workflow_id}}/runs", ("actions",), "list_runs"),
     Route("POST", f"{REPO}/actions/workflows/{{workflow_id}}/dispatches", ("actions",), "dispatch_workflow"),
     Route("POST", f"{REPO}/dispatches", ("contents",), "dispatch"),
+    Route("GET", f"{REPO}/actions/runs", ("actions",), "list_all_runs"),
     Route("GET", f"{REPO}/actions/runs/{{run_id}}", ("actions",), "get_run"),
     Route("GET", f"{REPO}/actions/runs/{{run_id}}/artifacts", ("actions",), "list_artifacts"),
 )

@@ -202,6 +202,11 @@ class GitHubWork(GitHubTalk):
         headers, part = self.page(f"actions/workflows/{arguments['workflow_id']}/runs", found, query)
         return 200, headers, {"total_count": len(found), "workflow_runs": part}
 
+    def list_all_runs(self, arguments: JSON, query: JSON, body: JSON, token: Token) -> Answer:
+        found = [made for made in reversed(self._runs) if _is_asked_for(made, query)]
+        headers, part = self.page("actions/runs", found, query)
+        return 200, headers, {"total_count": len(found), "workflow_runs": part}
+
     def dispatch(self, arguments: JSON, query: JSON, body: JSON, token: Token) -> Answer:
         self.dispatched.append({"event": "repository_dispatch", **body})
         return 204, {}, None

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from tests.githubserver import GitHubServer
+from tests.githubstate import ROUTES, Route, Token
+from tests.harness.permissions import ALL
 
 REPO = "/repos/acme/churn"
 
@@ -106,6 +108,20 @@ def test_a_token_does_what_its_permissions_say(server: GitHubServer) -> None:
     )
     assert ask(server, "GET", f"{REPO}/issues/7/comments", token="other")[0] == 401
     assert ask(server, "GET", "/user")[0] == 403
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES if route.permissions], ids=lambda route: f"{route.method} {route.template}"
+)
+def test_each_operation_takes_a_permission_of_its_own(server: GitHubServer, route: Route) -> None:
+    """A token with every right but that one is refused, and one with that alone is not; reading is not writing."""
+    level = "read" if route.method == "GET" else "write"
+    others = {name: "write" for name in ALL if name not in route.permissions}
+    assert server.lacking(Token("x", others, "github-actions"), route) == f"{route.permissions[0]}={level}"
+    for name in route.permissions:
+        assert server.lacking(Token("x", {name: level}, "github-actions"), route) is None
+        read = server.lacking(Token("x", {name: "read"}, "github-actions"), route)
+        assert (read is None) == (level == "read")
 
 
 def test_a_body_beyond_the_limit_is_refused(server: GitHubServer) -> None:

@@ -266,7 +266,7 @@ def test_no_push_makes_another_wait(tmp_path: Path) -> None:
 
 
 def test_needs_are_as_in_the_pipeline(tmp_path: Path) -> None:
-    """A job waits for the stages whose outputs it reads, for a matrix through its choice; names never clash."""
+    """A job waits for the stages whose outputs it reads, for a matrix through its choice, and for no stage twice."""
     jobs = json_of(written(tmp_path / "repo", MANY)["ciml.yml"])["jobs"]
     assert {name: job.get("needs") for name, job in jobs.items()} == {
         "plan": None,
@@ -276,7 +276,7 @@ def test_needs_are_as_in_the_pipeline(tmp_path: Path) -> None:
         "stage-notify-all": ["plan", "evaluate"],
         "stage-plan": ["plan"],
         "rescore": ["plan", "prepare", "train", "evaluate"],
-        "ciml": ["plan", "prepare", "train", "evaluate", "stage-notify-all", "stage-plan", "rescore"],
+        "ciml": ["plan", "stage-notify-all", "stage-plan", "rescore"],
         "deploy-staging": ["plan", "ciml"],
         "deploy-production": ["plan", "ciml"],
         "record": ["plan", "ciml", "deploy-staging", "deploy-production"],
@@ -284,6 +284,17 @@ def test_needs_are_as_in_the_pipeline(tmp_path: Path) -> None:
     assert jobs["train"]["strategy"]["matrix"] == {"batch": "${{ fromJSON(needs.plan.outputs.stages)['train'] }}"}
     assert jobs["prepare"]["timeout-minutes"] == 75
     assert jobs["stage-notify-all"]["container"].startswith("python:3.11-slim@sha256:")
+
+
+def test_the_first_job_is_waited_for_by_who_asks_it(tmp_path: Path) -> None:
+    """Where no new data becomes a commit, the last jobs ask the plan for nothing and name those before them alone."""
+    text = SMALLEST.replace("accuracy]", "accuracy], deploy: {x: {after: release, run: y}}")
+    jobs = json_of(written(tmp_path / "repo", text)["ciml.yml"])["jobs"]
+    assert [jobs[name]["needs"] for name in ("ciml", "deploy-x", "record")] == [
+        ["train"],
+        ["ciml"],
+        ["ciml", "deploy-x"],
+    ]
 
 
 def test_names_that_mean_something_else(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class AnyLedgers(Protocol):
 
     def read(self, model: ModelName) -> LedgerState: ...
 
-    def fetch(self, registration: Registration) -> None: ...
+    def fetch(self, model: ModelName, registration: Registration) -> None: ...
 
 
 class NoLedgers:
@@ -59,8 +59,8 @@ class NoLedgers:
     def read(self, model: ModelName) -> LedgerState:
         return LedgerState(model=model)
 
-    def fetch(self, registration: Registration) -> None:
-        raise AssertionError(f"{registration} is fetched, and there is no champion")
+    def fetch(self, model: ModelName, registration: Registration) -> None:
+        raise AssertionError(f"{model} {registration} is fetched, and there is no champion")
 
 
 class Workspace:

@@ -34,6 +34,7 @@ _VARIABLES = (
 """Of the environment; what is not among them comes from AWS's own files and services."""
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _UNKNOWN = frozenset({"InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException"})
+_SKEWED = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"})
 _REGIONS = frozenset({"PermanentRedirect", "IllegalLocationConstraintException", "AuthorizationHeaderMalformed", "301"})
 _BUSY = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"})
 
@@ -178,6 +179,13 @@ def _answered(error: Exception, doing: str, action: str, resource: str, owner: s
         return TrustError(f"{told}: the credentials have expired", hint="Log in again, or renew the role's session.")
     if code in _UNKNOWN or code == "SignatureDoesNotMatch":
         return TrustError(f"{told}: the credentials are not known there", hint="Look at AWS_PROFILE, or at the keys.")
+    if code in _SKEWED:
+        return ServiceError(f"{told}: this machine's clock is wrong", hint="Set the clock, and run it again.")
+    if code == "InvalidObjectState":
+        return ServiceError(
+            f"{told}: the object is in an archive, such as Glacier",
+            hint="Restore it (`aws s3api restore-object`), wait until that is done, and run it again.",
+        )
     if status in (401, 403) or code in _DENIED:
         # A request may need more than its own action, such as iam:PassRole: the answer says which it was.
         lacking = _NOT_ALLOWED.search(_detail(error))
@@ -186,6 +194,9 @@ def _answered(error: Exception, doing: str, action: str, resource: str, owner: s
     if code in _BUSY or status in (429, 503):
         return ServiceError(f"{told}: too many requests", hint="Run the same command again, later.")
     hint = "Run the same command again; what was done so far is kept." if status >= 500 or not status else None
+    if code == "400":
+        # The answer to a HEAD has no body that would say why.
+        hint = "Credentials that have expired, or another region than the bucket's, are the usual reasons."
     return ServiceError(f"{told}: {_detail(error)}".rstrip(": "), hint=hint)
 
 

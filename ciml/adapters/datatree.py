@@ -141,11 +141,13 @@ class DataTree:
 
     # Files of the user's that Git does track.
 
-    def write(self, file: RepoPath, data: bytes) -> None:
-        """Write a small file, all or nothing; its folder is made."""
+    def write(self, file: RepoPath, data: bytes) -> bool:
+        """Whether a small file was written, all or nothing; False where it has these bytes. Its folder is made."""
         folder, name = os.path.split(file)
         below = files.open_below(self._root, folder, make=True)
         try:
+            if _has_bytes(name, below, data):
+                return False
             unfinished = f"/proc/self/fd/{below}/.ciml-{os.urandom(6).hex()}"
             files.write_new(unfinished, data, 0o644)
             os.replace(unfinished, name, dst_dir_fd=below)
@@ -153,6 +155,7 @@ class DataTree:
             raise files.outside(error, f"write {file}") from error
         finally:
             os.close(below)
+        return True
 
     def _append(self, file: str, line: str) -> None:
         full = self._full(RepoPath(file))
@@ -174,6 +177,16 @@ class DataTree:
 
     def _full(self, path: RepoPath) -> str:
         return f"{self._root}/{path}"
+
+
+def _has_bytes(name: str, folder: int, data: bytes) -> bool:
+    """Whether a regular file in an open folder has just these bytes."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return False
+    with open(fd, "rb") as file:
+        return stat.S_ISREG(os.fstat(fd).st_mode) and file.read(len(data) + 1) == data
 
 
 def _escaped(path: str) -> str:

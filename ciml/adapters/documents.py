@@ -77,9 +77,11 @@ def _params_files(parsed: Document, read: Read, found: Findings) -> dict[RepoPat
         data = read(path)
         if data is None:
             found.add(at, f"{path} is not in the repository", "create it, or remove it here")
+            found.unread = True
             continue
         try:
             trees[path] = tree(data, file=path)
         except ConfigurationError as error:
             found.problems += error.problems
+            found.unread = True
     return trees

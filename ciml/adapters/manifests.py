@@ -40,7 +40,7 @@ class _ManifestKeys(Keys, frozen=True, kw_only=True):
 
 
 class _PointerOutput(msgspec.Struct, frozen=True, kw_only=True):
-    md5: _MD5
+    md5: _MD5 = ""
     path: str
     size: _Count = 0
     nfiles: _Count = 1
@@ -50,6 +50,7 @@ class _Pointer(msgspec.Struct, frozen=True, kw_only=True):
     """`NAME.dvc`, as far as it says what the data is."""
 
     outs: list[_PointerOutput]
+    wdir: str = "."
 
 
 def parse(text: bytes, file: RepoPath) -> Manifest:
@@ -60,6 +61,9 @@ def parse(text: bytes, file: RepoPath) -> Manifest:
     """
     path = stands_for(file)
     assert path is not None, f"{file} is named like no manifest"
+    if not text.strip():
+        hint = f"`ciml data add {path}` writes it anew from what lies there; `git log -p -- {file}` shows what it was"
+        raise ConfigurationError(problems=[Problem(message="is empty", file=file, hint=hint)])
     if file.endswith(DVC_SUFFIX):
         return _pointer(text, file, path)
     keys = _typed(text, file, _ManifestKeys)
@@ -125,11 +129,10 @@ def _source_problem(keys: _ManifestKeys, file: RepoPath) -> Problem | None:
 
 def _pointer(text: bytes, file: RepoPath, path: RepoPath) -> Manifest:
     """A DVC pointer as a manifest. Its MD5 names the data in plans; it proves nothing about bytes."""
-    outs = _typed(text, file, _Pointer, lenient=True).outs
-    if len(outs) != 1:
-        problem = Problem(message=f"it names {len(outs)} outputs, not one", file=file, key="outs")
-        raise ConfigurationError(problems=[problem])
-    out = outs[0]
+    pointer = _typed(text, file, _Pointer, lenient=True)
+    if (wrong := _pointer_problem(pointer, file, path)) is not None:
+        raise ConfigurationError(problems=[wrong])
+    out = pointer.outs[0]
     return Manifest(
         file=file,
         path=path,
@@ -139,6 +142,22 @@ def _pointer(text: bytes, file: RepoPath, path: RepoPath) -> Manifest:
         directory=out.md5.endswith(".dir"),
         md5=out.md5,
     )
+
+
+def _pointer_problem(pointer: _Pointer, file: RepoPath, path: RepoPath) -> Problem | None:
+    """Why a pointer of DVC's is none that stands for the path beside it."""
+    if len(pointer.outs) != 1:
+        return Problem(message=f"it names {len(pointer.outs)} outputs, not one", file=file, key="outs")
+    out = pointer.outs[0]
+    meant = posixpath.normpath(posixpath.join(posixpath.dirname(file), pointer.wdir, out.path))
+    if "://" in out.path or meant != path:
+        away = out.path if "://" in out.path else meant
+        hint = f"`dvc add {away}` writes a pointer beside it"
+        return Problem(message=f"stands for {away}, and not for {path} beside it", file=file, key="outs", hint=hint)
+    if not out.md5:
+        message = "has no MD5 of the data, which DVC finds by versions in the cloud: ciml reads pointers with an MD5"
+        return Problem(message=message, file=file, key="outs", hint="`ciml data add s3://…` makes a manifest for it")
+    return None
 
 
 def _typed(text: bytes, file: RepoPath, kind: type[_T], *, lenient: bool = False) -> _T:

@@ -19,8 +19,6 @@ class Written(Value, frozen=True, kw_only=True):
     created: tuple[RepoPath, ...] = ()
     extended: tuple[RepoPath, ...] = ()
     """A `.gitignore` that was there and got the lines it lacked."""
-    kept: tuple[RepoPath, ...] = ()
-    """A README that was there and is the user's own."""
 
 
 def names() -> tuple[str, ...]:
@@ -48,7 +46,6 @@ def write(name: str, target: Path) -> Written:
     return Written(
         created=tuple(path for path in files if path not in present),
         extended=extended,
-        kept=tuple(path for path in present if path not in extended),
     )
 
 

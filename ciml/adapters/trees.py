@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 from ciml.adapters import files
 from ciml.adapters.files import Signature
@@ -11,6 +12,8 @@ from ciml.adapters.files import Signature
 Signatures = dict[str, Signature]
 """Path below the top ("" is the top itself) -> signature; files and links, no directories."""
 
+Take = Callable[[str, int], bool]
+"""Whether the empty folder of that name, below the folder with that descriptor, was moved elsewhere."""
 
 _FEW = 32
 """Entries. A folder that held more stays large on disk, and slow to list."""
@@ -76,34 +79,48 @@ def remove_tree(top: str) -> None:
         os.close(folder)
 
 
-def empty(top: str) -> bool:
-    """Whether the directory at `top`, emptied now, is as good as a new one: it never held much."""
+def empty(top: str, take: Take) -> bool:
+    """Whether the directory at `top`, emptied now, is as good as a new one: it never held much.
+
+    Args:
+        top: what may also be missing, or no directory.
+        take: is offered each folder below it that is as good as a new one, too.
+    """
     try:
         fd = os.open(top, files.FOLDER)
     except OSError:
         return False
     try:
-        held = _remove_all(fd)
-        os.fchmod(fd, 0o755)
+        return _as_new(fd, take)
     finally:
         os.close(fd)
-    return held <= _FEW
+
+
+def _as_new(fd: int, take: Take) -> bool:
+    few = _remove_all(fd, take) <= _FEW
+    os.fchmod(fd, 0o755)
+    return few
 
 
 def _remove(name: str, parent: int) -> None:
     try:
         os.unlink(name, dir_fd=parent)
-        return
     except FileNotFoundError:
-        return
-    except (IsADirectoryError, PermissionError):
         pass
+    except (IsADirectoryError, PermissionError):
+        _remove_folder(name, parent, None)
+
+
+def _remove_folder(name: str, parent: int, take: Take | None) -> None:
     try:
         fd = _open(name, parent)
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
-        _remove_all(fd)
+        if take is None:
+            _remove_all(fd, take)
+        elif _as_new(fd, take) and take(name, parent):
+            return
     finally:
         os.close(fd)
     try:
@@ -112,7 +129,7 @@ def _remove(name: str, parent: int) -> None:
         pass  # something was added meanwhile: a later start removes it
 
 
-def _remove_all(fd: int) -> int:
+def _remove_all(fd: int, take: Take | None) -> int:
     """How many things the folder held; now it holds none."""
     with os.scandir(fd) as entries:
         names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
@@ -120,7 +137,7 @@ def _remove_all(fd: int) -> int:
         os.fchmod(fd, 0o700)
     for child, is_folder in names:
         if is_folder:
-            _remove(child, fd)
+            _remove_folder(child, fd, take)
         else:
             os.unlink(child, dir_fd=fd)
     return len(names)

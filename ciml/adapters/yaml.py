@@ -18,6 +18,7 @@ import yaml
 from yaml._yaml import CParser
 
 from ciml.adapters.core_schema import AmbiguousNumberError, resolved, short
+from ciml.core.changes import CONFIGURATION
 from ciml.core.errors import ConfigurationError, Problem
 from ciml.core.findings import Findings, KeyPath
 from ciml.core.pipeline import ParamValue
@@ -29,6 +30,7 @@ MAX_NODES = 100_000
 """After the expansion of aliases; a file of MAX_BYTES without aliases may hold more."""
 
 # libyaml refuses most of these without a place.
+_CONFLICT = re.compile("^<{7} .*^={7}$", re.MULTILINE | re.DOTALL)
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -189,7 +191,8 @@ class _Composer:
         if self._duplicates:
             raise ConfigurationError(problems=self._duplicates)
         if root is None or (isinstance(root, Scalar) and root.plain and not root.text):
-            _refuse(self._file, 1, 1, "is empty", "`ciml init` writes a first one")
+            hint = "`ciml init` writes a first one" if self._file == CONFIGURATION else None
+            _refuse(self._file, 1, 1, "is empty", hint)
         return root
 
     def _refuse(self, event: yaml.Event, message: str, hint: str | None = None) -> NoReturn:
@@ -293,6 +296,11 @@ def _events(text: str, file: str) -> Iterator[yaml.Event]:
         while (event := parser.get_event()) is not None:
             yield event
     except yaml.MarkedYAMLError as error:
+        if found := _CONFLICT.search(text):
+            line = text.count("\n", 0, found.start()) + 1
+            _refuse(
+                file, line, 1, "holds a conflict of Git's", f"`git checkout --ours {file}`, or --theirs, takes a side"
+            )
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         problem = " ".join(filter(None, (error.context, error.problem)))

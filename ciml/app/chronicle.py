@@ -55,9 +55,9 @@ def write(ledger: Ledger, decide: Callable[[LedgerState], Sequence[Entry]]) -> L
     raise RaceError(f"the ledger moved {_ATTEMPTS} times while this wrote to it")
 
 
-def genesis(model: ModelName, registry: str, author: Author) -> Genesis:
-    """The entry that begins a ledger."""
-    return Genesis(nonce=author.nonce, actor=author.actor, at=author.at, model=model, registry=registry)
+def genesis(model: ModelName, registry: str, by: Author | Judgement) -> Genesis:
+    """The entry that begins a ledger, by whoever writes the one that follows it."""
+    return Genesis(nonce=by.nonce, actor=by.actor, at=by.at, model=model, registry=registry)
 
 
 def checked(state: LedgerState, registry: str) -> LedgerState:
@@ -83,9 +83,6 @@ def record_verdict(ledger: Ledger, judgement: Judgement, *, registry: str) -> Le
 
     def wanted(state: LedgerState) -> Sequence[Entry]:
         checked(state, registry)
-        first = Genesis(
-            nonce=judgement.nonce, actor=judgement.actor, at=judgement.at, model=state.model, registry=registry
-        )
-        return (first, judgement)
+        return (genesis(state.model, registry, judgement), judgement)
 
     return write(ledger, wanted)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
+from ciml.app.datadiff import Fetch, changes, tallied
 from ciml.app.ports import Store, Tree
-from ciml.core import listing
-from ciml.core.dataset import DataDifference, DataState, DataStatus, FileChange, Tally
+from ciml.core.dataset import DataState, DataStatus, Tally
 from ciml.core.errors import ConfigurationError, IntegrityError, RepositoryError, ServiceError, UsageError
 from ciml.core.ids import Digest, RepoPath
-from ciml.core.listing import Change, Entry
 from ciml.core.manifest import Manifest, manifest_of, manifest_paths, stands_for
 from ciml.core.paths import folders, inside_fault, output_fault
 from ciml.core.results import Output
-
-MAX_CHANGES = 1000
-"""Files that a difference names; it counts all."""
 
 
 class DataFiles(Protocol):
@@ -53,13 +48,10 @@ class DataFiles(Protocol):
         """The `.gitignore` that now has a line for a path; None where one had a rule for it."""
         ...
 
-    def write(self, file: RepoPath, data: bytes) -> None:
-        """Write a small file, all or nothing."""
+    def write(self, file: RepoPath, data: bytes) -> bool:
+        """Whether a small file was written, all or nothing; False where it has these bytes already."""
         ...
 
-
-Fetch = Callable[[Digest], bytes]
-"""An object of a listing, from wherever it can be had; ServiceError where it cannot."""
 
 Parse = Callable[[bytes, RepoPath], Manifest]
 Dump = Callable[[Manifest], bytes]
@@ -75,12 +67,30 @@ def manifests(tree: Tree, parse: Parse, wanted: Sequence[RepoPath] = ()) -> list
         ConfigurationError: one of them cannot be read.
         UsageError: nothing stands for a path that is named.
     """
-    standing = {path: file for file in sorted(all_files(tree)) if (path := stands_for(file)) is not None}
-    chosen = {path: file for path, file in standing.items() if not wanted or _is_wanted(path, wanted)}
+    files = manifest_files(tree)
+    return [parse(tree.read(files[path]) or b"", files[path]) for path in chosen(files, wanted)]
+
+
+def manifest_files(tree: Tree) -> dict[RepoPath, RepoPath]:
+    """Data -> the manifest that stands for it in a tree."""
+    return {path: file for file in sorted(all_files(tree)) if (path := stands_for(file)) is not None}
+
+
+def chosen(standing: Iterable[RepoPath], wanted: Sequence[RepoPath]) -> list[RepoPath]:
+    """The data that is named, or lies below what is; all where nothing is named; sorted.
+
+    Args:
+        standing: for what there are manifests.
+        wanted: what is named.
+
+    Raises:
+        UsageError: nothing stands for a path that is named.
+    """
+    known = sorted(standing)
     for path in wanted:
-        if not any(_is_wanted(found, [path]) for found in chosen):
-            raise _no_manifest(path, standing)
-    return [parse(tree.read(file) or b"", file) for _, file in sorted(chosen.items())]
+        if not any(_is_wanted(found, [path]) for found in known):
+            raise _no_manifest(path, known)
+    return [path for path in known if not wanted or _is_wanted(path, wanted)]
 
 
 def all_files(tree: Tree) -> set[RepoPath]:
@@ -110,6 +120,8 @@ def may_add(path: RepoPath, tree: Tree, data: DataFiles, outputs: Iterable[RepoP
             output, or overlaps other data.
         RepositoryError: Git tracks it, or would ignore its manifest.
     """
+    if not path:
+        raise ConfigurationError("that is the whole repository, and data is a part of it", hint="Name a folder in it.")
     if fault := inside_fault(path) or output_fault(path):
         raise ConfigurationError(f"{path!r} {fault}")
     for output in outputs:
@@ -160,8 +172,8 @@ def add(path: RepoPath, data: DataFiles, dump: Dump, store: Store) -> Written:
     # Durable first: a manifest that is committed must not name bytes that a power cut took.
     store.flush()
     manifest = manifest_of(output, path)
-    data.write(manifest.file, dump(manifest))
-    return written(manifest, changed=True, ignored_in=data.ignore(path))
+    changed = data.write(manifest.file, dump(manifest))
+    return written(manifest, changed=changed, ignored_in=data.ignore(path))
 
 
 def written(manifest: Manifest, *, changed: bool, ignored_in: RepoPath | None = None) -> Written:
@@ -192,18 +204,22 @@ class Knowing(Protocol):
         """An object of a listing, from wherever it can be had."""
         ...
 
+    def keeps(self, output: Output) -> bool:
+        """Whether all bytes of a file or directory are in the clone's own store."""
+        ...
 
-def status(manifest: Manifest, data: DataFiles, store: Store, supply: Knowing) -> DataStatus:
+
+def status(manifest: Manifest, data: DataFiles, supply: Knowing) -> DataStatus:
     """How the data of a manifest stands on disk; its source and the shared store are not asked."""
     edited = None
     found = data.look(manifest.path) if data.here(manifest.path) else None
     meant = supply.meant(manifest, found)
     if found is None:
-        state = DataState.NOT_HERE if meant and store.holds(meant.digest) else DataState.MISSING
+        state = DataState.NOT_HERE if meant and supply.keeps(meant) else DataState.MISSING
     elif meant is not None and found.digest == meant.digest:
-        state = DataState.UP_TO_DATE
+        state = DataState.UP_TO_DATE if _as_described(meant, found) else DataState.MISDESCRIBED
     else:
-        state = DataState.EDITED
+        state = DataState.OTHER if supply.keeps(found) else DataState.EDITED
         edited = _edited(meant, found, supply.listing) if meant else None
     return DataStatus(
         path=manifest.path,
@@ -215,6 +231,11 @@ def status(manifest: Manifest, data: DataFiles, store: Store, supply: Knowing) -
         edited=edited,
         source=manifest.source,
     )
+
+
+def _as_described(meant: Output, found: Output) -> bool:
+    """Whether what has the digest that a manifest names is what else the manifest says: it may be edited by hand."""
+    return (meant.size, meant.files, meant.directory) == (found.size, found.files, found.directory)
 
 
 def _edited(meant: Output, found: Output, fetch: Fetch) -> Tally | None:
@@ -232,11 +253,10 @@ def update(manifest: Manifest, data: DataFiles, dump: Dump, store: Store) -> Wri
     """
     if not data.here(manifest.path):
         raise RepositoryError(f"{manifest.path} is not here, so there is nothing to update {manifest.file} from")
-    output = data.take_in(manifest.path)
-    if output.digest == manifest.digest:
+    new = manifest_of(data.take_in(manifest.path), manifest.path)
+    if new == manifest:
         return written(manifest, changed=False)
     store.flush()
-    new = manifest_of(output, manifest.path)
     data.write(new.file, dump(new))
     return written(new, changed=True)
 
@@ -252,83 +272,20 @@ class Bringing(Knowing, Protocol):
 def pull(manifest: Manifest, data: DataFiles, supply: Bringing, *, force: bool = False) -> bool:
     """Whether data was put at a manifest's path; False where it is there already.
 
+    Another version of the data, all of whose bytes are in the clone's own store, is replaced: nothing is lost.
+
     Raises:
-        RepositoryError: something else lies there and `force` is not given, or the bytes are nowhere to be had.
+        RepositoryError: edited data lies there and `force` is not given, or the bytes are nowhere to be had.
     """
     found = data.look(manifest.path) if data.here(manifest.path) else None
     meant = supply.meant(manifest, found)
     if found and meant and found.digest == meant.digest:
         return False
-    if found is not None and not force:
+    if found is not None and not force and not supply.keeps(found):
         raise RepositoryError(
-            f"{manifest.path} is not what {manifest.file} says, and would be replaced",
+            f"{manifest.path} was edited: it is not what {manifest.file} says, and would be replaced",
             hint=f"`ciml data update {manifest.path}` takes it as it is now; --force replaces it.",
         )
     output = supply.bring(manifest)
     data.place(msgspec.structs.replace(output, path=manifest.path))
     return True
-
-
-# Differences.
-
-
-def changes(before: Output | None, after: Output | None, fetch: Fetch) -> Iterable[Change]:
-    """Where two versions of data differ, sorted by path; leaves of listings that both share are not fetched."""
-    if before and after and before.directory and after.directory:
-        return listing.differences(before.digest, after.digest, fetch)
-    if before and after and before.digest == after.digest:
-        return ()
-    old, new = ([] if output is None else _entries(output, fetch) for output in (before, after))
-    return listing.merged(iter(old), iter(new))
-
-
-def _entries(output: Output, fetch: Fetch) -> Iterable[Entry]:
-    if output.directory:
-        return listing.entries(output.digest, fetch)
-    return [Entry(path=b"", mode=listing.FILE, digest=output.digest, size=output.size)]
-
-
-def tallied(found: Iterable[Change], path: RepoPath, *, keep: int = MAX_CHANGES) -> tuple[Tally, list[FileChange]]:
-    """How many files and bytes they are, and the first of them."""
-    added = removed = changed = more = less = 0
-    kept: list[FileChange] = []
-    for change in found:
-        before, after = _file(change.before), _file(change.after)
-        added += before is None and after is not None
-        removed += after is None and before is not None
-        changed += before is not None and after is not None
-        more += after.size if after else 0
-        less += before.size if before else 0
-        if (before or after) and len(kept) < keep:
-            kept.append(_change(path, change.path, before, after))
-    return Tally(added=added, removed=removed, changed=changed, bytes_added=more, bytes_removed=less), kept
-
-
-def _file(entry: Entry | None) -> Entry | None:
-    """The entry, where it is no empty folder."""
-    return None if entry is None or entry.mode == listing.FOLDER else entry
-
-
-def difference(path: RepoPath, before: Manifest | None, after: Manifest | None, fetch: Fetch) -> DataDifference:
-    """How the data at one path differs between two manifests.
-
-    Raises:
-        ServiceError: a listing cannot be reached.
-    """
-    found = changes(before.output if before else None, after.output if after else None, fetch)
-    files, first = tallied(found, path)
-    return DataDifference(
-        path=path,
-        before=before.digest if before else None,
-        after=after.digest if after else None,
-        files=files,
-        changes=tuple(first),
-    )
-
-
-def _change(path: RepoPath, below: bytes, before: Entry | None, after: Entry | None) -> FileChange:
-    return FileChange(
-        path=RepoPath(f"{path}/{os.fsdecode(below)}".rstrip("/")),
-        before=before.size if before else None,
-        after=after.size if after else None,
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
 
 from ciml.app.ports import Ledgers, Tree
 from ciml.app.project import Project
@@ -19,14 +18,6 @@ from ciml.core.results import Output
 from ciml.core.tablefacts import Facts, NoTable
 from ciml.core.tree import DIRECTORY, LINK, SUBMODULE, TreeEntry
 from ciml.core.value import Value
-
-
-class Bringing(Protocol):
-    """Brings bytes into the store."""
-
-    def bring(self, manifest: Manifest, part: str = "") -> Output:
-        """What a manifest stands for, whose bytes are in the store from now on."""
-        ...
 
 
 class Standing(Value, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from ciml.app.data import Fetch, Parse, difference, manifests
+from ciml.app.data import Parse, manifests
+from ciml.app.datadiff import Fetch, difference
 from ciml.app.ports import Journal, Tree, VersionTraces
 from ciml.app.project import Documents
 from ciml.core import history

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from ciml.app.ports import Miss, Store
+from ciml.app.ports import Store
 from ciml.core.errors import StageError
 from ciml.core.expression import evaluate_condition
 from ciml.core.ids import Digest, StageName
 from ciml.core.metrics import Metrics
 from ciml.core.pipeline import ParamValue, Stage
-from ciml.core.results import Output, Record
+from ciml.core.results import Miss, Output, Record
 
 
 class InPlace(Protocol):

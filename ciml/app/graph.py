@@ -62,6 +62,7 @@ def graph_of(
         waits=waits,
         recipes=recipes,
         surroundings=surroundings,
+        producers=resolver.producers,
         folders=resolver.folders,
     )
 

@@ -9,21 +9,20 @@ import msgspec
 
 from ciml.app.ports import Store
 from ciml.app.precedent import own_judgement, recorded, stands
-from ciml.app.reads import gate_reads, maker_of, used_stages, writers
+from ciml.app.reads import gate_reads, maker_of, recipe_of, used_stages, writers
 from ciml.app.run import Options, Outcome
 from ciml.core import checks, dag, gate
 from ciml.core import key as keys
 from ciml.core.contest import Candidate, Champion, Incomparable, NoChampion, Rival
 from ciml.core.entries import Registration
 from ciml.core.errors import ServiceError, TrustError
-from ciml.core.ids import Digest, RepoPath, StageName
+from ciml.core.ids import Digest, ModelName, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput, is_code
 from ciml.core.judged import Judged
 from ciml.core.ledger import LedgerState
 from ciml.core.metrics import Metrics, combine
 from ciml.core.pipeline import Compare, Model
 from ciml.core.plan import Evidence, Graph, Known, LeftOut, Pending, State, made_inputs, output_of
-from ciml.core.producers import Producers
 from ciml.core.results import Failed, Output, Record
 from ciml.core.verdict import Status
 
@@ -31,8 +30,8 @@ from ciml.core.verdict import Status
 class Fetch(Protocol):
     """Brings a registered version's files."""
 
-    def __call__(self, registration: Registration) -> None:
-        """Put the version's files into the store, verified by their digest.
+    def __call__(self, model: ModelName, registration: Registration) -> None:
+        """Put the files of a model's version into the store, verified by their digest.
 
         Raises:
             CimlError: they cannot be had, or are not what the ledger says.
@@ -80,7 +79,6 @@ class Judging:
         self._fetch = fetch
         self._ready = ready
         self._may_lack_champion = may_lack_champion
-        self._producers = Producers(graph.pipeline.stages.values())
         whose = graph.pipeline.policy_params
         self._params = graph.pipeline.params if whose is None else whose
 
@@ -92,12 +90,12 @@ class Judging:
             ledger: its history; empty where there is none.
             anew: judge although the verdict is recorded.
         """
-        maker = maker_of(model, self._producers)
-        read = gate_reads(self._graph, model, self._producers)
+        maker = maker_of(model, self._graph)
+        read = gate_reads(model, self._graph)
         values = {name: self._params.get(name) for name in read.params}
         judged = Judged(
             model=model,
-            recipe=keys.model_recipe(model.name, self._graph.recipes[maker]),
+            recipe=recipe_of(model, self._graph),
             key=Digest(""),
             policy=keys.policy([*model.gate, model.champion, values], model.promote),
             policy_params=values,
@@ -105,7 +103,7 @@ class Judging:
             verdict=gate.not_judged(model.name, self._absence(maker)),
             champion=ledger.champion_identity,
             data=self._data({maker, *read.stages}, of_model=False, maker=maker),
-            stages=used_stages(self._graph, model, self._producers),
+            stages=used_stages(model, self._graph),
         )
         recipes = {name: self._graph.recipes[name] for name in read.stages if name in self._graph.recipes}
         key = keys.verdict(judged.recipe, recipes, judged.policy, judged.champion)
@@ -141,7 +139,7 @@ class Judging:
         state = self._states.get(maker)
         if not isinstance(state, Known):
             return None
-        made = self._producers.find(model.path)
+        made = self._graph.producers.find(model.path)
         assert made is not None, f"{model.path} has no maker"
         whole = output_of(state.record, made.output)
         found = self._evidence.part(whole, made.part) if made.part else whole
@@ -174,7 +172,7 @@ class Judging:
     def _scores(self, paths: frozenset[RepoPath], states: Mapping[StageName, State]) -> dict[RepoPath, bytes]:
         found: dict[RepoPath, bytes] = {}
         for path in paths:
-            made = self._producers.find(path)
+            made = self._graph.producers.find(path)
             state = states.get(made.stage) if made else None
             if made and isinstance(state, Known):
                 whole = output_of(state.record, made.output)
@@ -231,7 +229,7 @@ class Judging:
         model = judged.model
         version = ledger.champion.version
         registered = ledger.versions[version]
-        recorded = Champion(
+        champion = Champion(
             version=str(version),
             content=registered.artifact.digest,
             metrics={maker: Metrics(values=registered.metrics)},
@@ -244,23 +242,23 @@ class Judging:
         )
         same = registered.artifact.digest == candidate.content
         if same or model.champion.compare is not Compare.RESCORE:
-            return recorded
-        return self._rescored(model, maker, registered, recorded, scores)
+            return champion
+        return self._rescored(model, maker, registered, champion, scores)
 
     def _rescored(
         self,
         model: Model,
         maker: StageName,
         registered: Registration,
-        recorded: Champion,
+        champion: Champion,
         scores: frozenset[RepoPath],
     ) -> Rival:
         """The champion's score on the candidate's data, by the candidate's code."""
         target = model.champion.rescore
         assert target is not None, "compare: rescore names a stage"
         if fault := self._rescore_fault(model, maker, target):
-            return Incomparable(version=recorded.version, content=recorded.content, reason=fault, hint=RESTORE)
-        self._fetch(registered)
+            return Incomparable(version=champion.version, content=champion.content, reason=fault, hint=RESTORE)
+        self._fetch(model.name, registered)
         state = self._states[maker]
         assert isinstance(state, Known), "the candidate's maker has ended"
         # After a pick, the champion takes the place of the winner: the others have no part in it.
@@ -273,16 +271,16 @@ class Judging:
         outcome = self._rescore(self._graph, Options(targets=(scored_by,)), given)
         for name, result in outcome.results.items():
             if isinstance(result, Failed):
-                reason = f"stage {name} failed on version {recorded.version}'s files: {result.reason}"
-                return Incomparable(version=recorded.version, content=recorded.content, reason=reason, lasting=False)
+                reason = f"stage {name} failed on version {champion.version}'s files: {result.reason}"
+                return Incomparable(version=champion.version, content=champion.content, reason=reason, lasting=False)
         states = {self._plain(maker, name): outcome.states[name] for name in after if name in outcome.states}
         return msgspec.structs.replace(
-            recorded, metrics=_metrics(states), scores=self._scores(scores, {**self._states, **states})
+            champion, metrics=_metrics(states), scores=self._scores(scores, {**self._states, **states})
         )
 
     def _rescore_fault(self, model: Model, maker: StageName, target: StageName) -> str | None:
         """Why a stage cannot score the champion: one that the base names and the head has changed, or lost."""
-        stages, made = self._graph.pipeline.stages, self._producers.find(model.path)
+        stages, made = self._graph.pipeline.stages, self._graph.producers.find(model.path)
         if target not in stages:
             return f"stage {target}, which scores it again, is not in this pipeline"
         if made is None or made.part:
@@ -317,7 +315,7 @@ class Judging:
 
     def _with_champion(self, model: Model, record: Record, champion: Output) -> Record:
         """The maker's record with the champion's files in the place of the candidate's."""
-        made = self._producers.find(model.path)
+        made = self._graph.producers.find(model.path)
         assert made is not None, f"{model.path} has no maker"
         assert not made.part, f"{model.path} is an output of its own, or the configuration would have been refused"
         outputs = tuple(

@@ -10,7 +10,7 @@ import msgspec
 from ciml.app.data import Parse
 from ciml.app.ports import Commits, Journal, Tree
 from ciml.core import history
-from ciml.core.dataset import DataMove
+from ciml.core.dataset import DataMove, move_of
 from ciml.core.errors import ConfigurationError, RepositoryError
 from ciml.core.history import LogRow
 from ciml.core.ids import CommitSha, RepoPath
@@ -74,7 +74,7 @@ def _moves(commit: Commit, commits: Changes, parse: Parse) -> Sequence[DataMove]
         before = _manifests(parent, paths, parse) if parent else {}
     except RepositoryError:
         return []
-    return [_move(path, before.get(path), now.get(path)) for path in paths if before.get(path) != now.get(path)]
+    return [move_of(path, before.get(path), now.get(path)) for path in paths if before.get(path) != now.get(path)]
 
 
 def _manifests(tree: Tree, paths: Sequence[RepoPath], parse: Parse) -> dict[RepoPath, Manifest]:
@@ -87,13 +87,3 @@ def _manifests(tree: Tree, paths: Sequence[RepoPath], parse: Parse) -> dict[Repo
             continue
         found.setdefault(manifest.path, manifest)
     return found
-
-
-def _move(path: RepoPath, before: Manifest | None, now: Manifest | None) -> DataMove:
-    return DataMove(
-        path=path,
-        files=now.files if now else 0,
-        size=now.size if now else 0,
-        files_before=before.files if before else None,
-        size_before=before.size if before else None,
-    )

@@ -2,58 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from ciml.app.ports import Store, Tree, TreeEntry
 from ciml.app.project import Project
-from ciml.core.ids import Digest, GitOid, RepoPath, StageName
+from ciml.core.ids import Digest, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput
 from ciml.core.order import OrderEnvironment, OrderInput, WorkOrder
 from ciml.core.pipeline import ParamValue, Place
 from ciml.core.plan import Evidence, Graph, Known, State, made_inputs
 from ciml.core.results import Output
-from ciml.core.tree import DIRECTORY, EXECUTABLE, LINK, SUBMODULE
+from ciml.core.tree import DIRECTORY, EXECUTABLE, LINK, SUBMODULE, TreeEntry
 
 
 class Orders:
     """Makes the orders of one graph, and sees to it that the store holds what they name.
 
     Args:
+        project: where bytes come from, and the store in which a worker will find them.
         graph: the pipeline, resolved.
-        tree: where tracked inputs' bytes come from.
-        store: where a worker will find them.
         evidence: finds parts of directories.
-        digests: Git object id -> SHA-256 and size of what was stored before; filled here.
-        dump: a params file's text, from its path and tree.
-        bring: sees to it that the store has the bytes of data, which it answers with.
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        tree: Tree,
-        store: Store,
-        evidence: Evidence,
-        *,
-        digests: dict[GitOid, tuple[Digest, int]],
-        dump: Callable[[RepoPath, Mapping[str, ParamValue]], str],
-        bring: Callable[[DataInput], Output],
-    ) -> None:
+    def __init__(self, project: Project, graph: Graph, evidence: Evidence) -> None:
+        self._project = project
         self._graph = graph
-        self._tree = tree
-        self._store = store
+        self._tree = project.tree
+        self._store = project.store
         self._evidence = evidence
-        self._digests = digests
-        self._dump = dump
-        self._bring = bring
 
     def order(
         self, name: StageName, key: Digest, states: Mapping[StageName, State], *, fresh: bool = False
     ) -> WorkOrder:
         """The order for a stage whose inputs are all known; `fresh` runs it although there is a record."""
         stage = self._graph.pipeline.stages[name]
-        surroundings = self._graph.surroundings
-        environment = self._environment()
+        dump = self._project.documents.dump
         return WorkOrder(
             stage=name,
             recipe=self._graph.recipes[name],
@@ -67,18 +49,18 @@ class Orders:
             inputs=tuple(self._inputs(name, states)),
             # Sorted, as in the key: equal keys see equal bytes, however the files are arranged.
             params=_sorted(_nested(stage.params)),
-            params_files={path: self._dump(path, _sorted(tree)) for path, tree in stage.params_files.items()},
+            params_files={path: dump(path, _sorted(tree)) for path, tree in stage.params_files.items()},
             # A record speaks of the paths that the stage sees, so that instances may share it.
             outputs=tuple(Place(path=place.inside, inside=place.inside) for place in stage.outputs),
             metrics=tuple(place.inside for place in stage.outputs if place.path in stage.metrics),
-            environment=environment,
-            platform="any" if stage.any_platform else surroundings.platform,
+            environment=self._environment(),
+            platform=self._graph.surroundings.platform_of(stage),
             checkpoint=stage.checkpoint,
             timeout_s=stage.timeout_s,
             retry=stage.retry,
             resources=stage.resources,
             # What runs every time must not be answered from the store.
-            cache=stage.cache and stage.isolated and not stage.always,
+            cache=stage.reusable,
             fresh=fresh,
             isolated=stage.isolated,
         )
@@ -104,20 +86,17 @@ class Orders:
                 case TrackedInput():
                     orders += self._tracked(item)
                 case DataInput():
-                    orders.append(_data(item, self._bring(item)))
+                    # A pointer of DVC's names data in keys, and its content what a worker gets: the output's digest.
+                    orders.append(_linked(item.inside, self._brought(item)))
                 case ProducedInput():
-                    output = made[item.stage, item.output, item.part]
-                    orders.append(
-                        OrderInput(
-                            inside=item.inside,
-                            digest=output.digest,
-                            size=output.size,
-                            directory=output.directory,
-                            executable=output.executable,
-                            copy=False,
-                        )
-                    )
+                    orders.append(_linked(item.inside, made[item.stage, item.output, item.part]))
         return orders
+
+    def _brought(self, item: DataInput) -> Output:
+        """The data that a manifest stands for, or a part of it, whose bytes the store has from now on."""
+        project = self._project
+        manifest = project.documents.manifest(self._tree.read(item.manifest) or b"", item.manifest)
+        return project.supply(self._store).bring(manifest, item.part)
 
     def _tracked(self, item: TrackedInput) -> list[OrderInput]:
         if item.mode not in (DIRECTORY, SUBMODULE):
@@ -134,7 +113,8 @@ class Orders:
 
     def _stored(self, entry: TreeEntry) -> tuple[Digest, int]:
         """Digest and size of a tracked file's bytes, which the store holds from now on."""
-        known = self._digests.get(entry.oid)
+        digests = self._project.memory.digests
+        known = digests.get(entry.oid)
         if known and self._store.holds(known[0]):
             return known
         if path := self._tree.locate(entry):
@@ -143,25 +123,14 @@ class Orders:
         else:
             data = self._tree.fetch(entry)
             stored = (self._store.put_bytes(data), len(data))
-        self._digests[entry.oid] = stored
+        digests[entry.oid] = stored
         return stored
 
 
-def brought(project: Project) -> Callable[[DataInput], Output]:
-    """What sees to it that the store has the bytes of a project's data."""
-
-    def bring(item: DataInput) -> Output:
-        text = project.tree.read(item.manifest)
-        manifest = project.documents.manifest(text or b"", item.manifest)
-        return project.supply(project.store).bring(manifest, item.part)
-
-    return bring
-
-
-def _data(item: DataInput, output: Output) -> OrderInput:
-    """A pointer of DVC's names data in keys, and its content what a worker gets: so the digest is the output's."""
+def _linked(inside: RepoPath, output: Output) -> OrderInput:
+    """What is large more often than not: a worker may link it, read-only."""
     return OrderInput(
-        inside=item.inside,
+        inside=inside,
         digest=output.digest,
         size=output.size,
         directory=output.directory,

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 
 from ciml.app.judge import Fetch, Judging
-from ciml.app.orders import Orders, brought
+from ciml.app.orders import Orders
 from ciml.app.plan import Prepared, refuse_edited, wanted_stages
 from ciml.app.ports import Executor, Ledgers, Store
 from ciml.app.project import Project
 from ciml.app.recover import Recovery
-from ciml.app.run import MakesOrders, Observer, Options, Outcome, Surroundings, carry_out
+from ciml.app.run import Equipment, MakesOrders, Observer, Options, Outcome, carry_out
 from ciml.core.errors import IntegrityError
 from ciml.core.ids import ModelName, StageName
 from ciml.core.judged import Judged
@@ -111,7 +111,7 @@ def perform(
     begun = monotonic()
     wanted_stages(prepared.graph, options.targets)
     refuse_edited(prepared)
-    real = _orders(project, prepared)
+    real = Orders(project, prepared.graph, prepared.evidence)
     orders = means.relayed(prepared.graph, real) if means.relayed else real
     rescoring = means.relayed_rescoring(prepared.graph, real) if means.relayed_rescoring else real
     damage = ""
@@ -137,22 +137,10 @@ def perform(
     )
 
 
-def _orders(project: Project, prepared: Prepared) -> Orders:
-    return Orders(
-        prepared.graph,
-        project.tree,
-        project.store,
-        prepared.evidence,
-        digests=project.memory.digests,
-        dump=project.documents.dump,
-        bring=brought(project),
-    )
-
-
 def _carried_out(
     prepared: Prepared, means: Means, options: Options, orders: MakesOrders, observer: Observer, store: Store
 ) -> Outcome:
-    surroundings = Surroundings(
+    equipment = Equipment(
         evidence=prepared.evidence,
         orders=orders,
         executor=means.executor(),
@@ -161,7 +149,7 @@ def _carried_out(
         why=prepared.reasons.why,
         recover=Recovery(prepared.graph, means.ledgers, means.fetch, store),
     )
-    return carry_out(prepared.graph, surroundings, options)
+    return carry_out(prepared.graph, equipment, options)
 
 
 def judge(
@@ -189,7 +177,7 @@ def judge(
     """
 
     def rescore(graph: Graph, options: Options, given: Mapping[StageName, State]) -> Outcome:
-        surroundings = Surroundings(
+        equipment = Equipment(
             evidence=prepared.evidence.anywhere(),
             orders=orders,
             executor=(means.rescores or means.executor)(),
@@ -197,7 +185,7 @@ def judge(
             observer=means.rescoring,
             why=lambda name: "the champion is scored on this data",
         )
-        return carry_out(graph, surroundings, options, given=given)
+        return carry_out(graph, equipment, options, given=given)
 
     judging = Judging(
         prepared.graph,

@@ -142,7 +142,8 @@ def refuse_edited(prepared: Prepared) -> None:
         verb = "is" if len(prepared.edited) == 1 else "are"
         raise RepositoryError(
             f"{', '.join(prepared.edited)} {verb} not what the manifest says",
-            hint=f"`ciml data update {paths}` takes it as it is now, `ciml data pull --force {paths}` puts it back.",
+            hint=f"`ciml data pull {paths}` gets what it says, --force even over an edit; "
+            f"`ciml data update {paths}` takes it as it is now.",
         )
 
 

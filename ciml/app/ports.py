@@ -6,9 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from ciml.core.results import Miss
-from ciml.core.tree import TreeEntry
-
 if TYPE_CHECKING:
     # A plan imports this module, and needs none of the values that only registering knows.
     from ciml.core.ids import CommitSha, Digest, ModelName, RepoPath
@@ -17,9 +14,8 @@ if TYPE_CHECKING:
     from ciml.core.order import WorkOrder
     from ciml.core.registry import NewVersion, Row, TrackedRun
     from ciml.core.report import Report
-    from ciml.core.results import Output, Record, StageResult
-
-__all__ = ["Executor", "Miss", "Store", "Tree", "TreeEntry"]
+    from ciml.core.results import Miss, Output, Record, StageResult
+    from ciml.core.tree import TreeEntry
 
 
 class Tree(Protocol):
@@ -109,6 +105,10 @@ class Store(Protocol):
 
     def holds(self, digest: Digest) -> bool:
         """Whether an object of that name lies in the store (not verified)."""
+        ...
+
+    def size(self, digest: Digest) -> int | None:
+        """The bytes of an object (not verified); None where there is none."""
         ...
 
     def record(self, key: Digest) -> Record | Miss:

@@ -5,17 +5,27 @@ from __future__ import annotations
 import msgspec
 
 from ciml.core import checks, dag
-from ciml.core.ids import StageName
+from ciml.core.ids import Digest, StageName
+from ciml.core.key import model_recipe
 from ciml.core.pipeline import Model
 from ciml.core.plan import Graph
-from ciml.core.producers import Producers
 
 
-def maker_of(model: Model, producers: Producers) -> StageName:
+def maker_of(model: Model, graph: Graph) -> StageName:
     """The stage that makes the model's path."""
-    maker = producers.maker(model.path)
+    maker = graph.producers.maker(model.path)
     assert maker is not None, f"{model.path} has no maker"
     return maker
+
+
+def recipe_of(model: Model, graph: Graph) -> Digest:
+    """What a commit asks for under a model's name."""
+    return model_recipe(model.name, graph.recipes[maker_of(model, graph)])
+
+
+def stages_of(model: Model, graph: Graph) -> frozenset[StageName]:
+    """The stages that a model or its score may come from: its maker, all downstream of it, and what these need."""
+    return dag.upstream(graph.waits, dag.downstream(graph.waits, [maker_of(model, graph)]))
 
 
 def writers(graph: Graph, maker: StageName) -> tuple[StageName, ...]:
@@ -29,15 +39,15 @@ def writers(graph: Graph, maker: StageName) -> tuple[StageName, ...]:
     return tuple(name for name in graph.order if name in after and stages[name].metrics)
 
 
-def gate_reads(graph: Graph, model: Model, producers: Producers) -> checks.Reads:
+def gate_reads(model: Model, graph: Graph) -> checks.Reads:
     """Everything that the gate looks at, the makers of scores among the stages."""
-    read = checks.reads(model.gate, writers(graph, maker_of(model, producers)))
-    makers = [made for path in read.scores if (made := producers.maker(path))]
+    read = checks.reads(model.gate, writers(graph, maker_of(model, graph)))
+    makers = [made for path in read.scores if (made := graph.producers.maker(path))]
     return msgspec.structs.replace(read, stages=read.stages.union(makers))
 
 
-def used_stages(graph: Graph, model: Model, producers: Producers) -> tuple[StageName, ...]:
+def used_stages(model: Model, graph: Graph) -> tuple[StageName, ...]:
     """The stages whose results the model or its gate uses, directly or not, in order."""
-    read = gate_reads(graph, model, producers).stages
-    involved = dag.upstream(graph.waits, [maker_of(model, producers), *(name for name in read if name in graph.waits)])
+    read = gate_reads(model, graph).stages
+    involved = dag.upstream(graph.waits, [maker_of(model, graph), *(name for name in read if name in graph.waits)])
     return tuple(name for name in graph.order if name in involved)

@@ -41,7 +41,7 @@ class Recovery:
         """
         stage = self._graph.pipeline.stages[name]
         model = self._model_of(name)
-        if model is None or not stage.cache or not stage.isolated:
+        if model is None or not stage.reusable:
             return None
         state = self._ledgers.read(model.name)
         version = state.recipes.get(keys.model_recipe(model.name, self._graph.recipes[name]))
@@ -49,7 +49,7 @@ class Recovery:
             return None
         registration = state.versions[version]
         try:
-            self._fetch(registration)
+            self._fetch(model.name, registration)
         except ServiceError:
             return None  # The stage can run; that costs time and nothing else.
         output = msgspec.structs.replace(registration.artifact, path=stage.outputs[0].inside)
@@ -59,7 +59,7 @@ class Recovery:
                 recipe=self._graph.recipes[name],
                 stage=name,
                 outputs=(output,),
-                platform="any" if stage.any_platform else self._graph.surroundings.platform,
+                platform=self._graph.surroundings.platform_of(stage),
             )
         )
 

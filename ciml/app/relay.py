@@ -9,13 +9,15 @@ import msgspec
 
 from ciml.app.ports import Executor, Store
 from ciml.app.run import MakesOrders
+from ciml.core import listing
+from ciml.core.errors import IntegrityError
 from ciml.core.handover import StageOutcome
 from ciml.core.ids import Digest, StageName
 from ciml.core.metrics import parse
 from ciml.core.order import WorkOrder
 from ciml.core.pipeline import Place
 from ciml.core.plan import Graph, State
-from ciml.core.results import Cancelled, Failed, Ran, Record, Restored, StageResult, record_of
+from ciml.core.results import Cancelled, Failed, Output, Ran, Record, Restored, StageResult, record_of
 
 NOT_HANDED_ON = "the job that runs it handed no result on"
 
@@ -28,7 +30,7 @@ class Relay:
 
     A result counts only where its job computed the key that this one computes: whatever a job
     says, nothing is taken for the outcome of this commit's stage that is not. Numbers are read
-    from the metrics files again, so that a record says nothing that its bytes do not.
+    from the metrics files again, sizes held against the bytes, so that a record says nothing that its bytes do not.
 
     Args:
         outcomes: what other jobs handed on.
@@ -101,8 +103,27 @@ class Relay:
             return Failed(reason=reason, untrusted=True)
         if {output.path for output in record.outputs} != {place.inside for place in order.outputs}:
             return Failed(reason="its job handed other outputs on than it declares", untrusted=True)
-        lost = next((output.path for output in record.outputs if not self._store.holds(output.digest)), None)
+        lost = next((output.path for output in record.outputs if not self._came(output)), None)
         return Failed(reason=f"the bytes of {lost} were not handed on") if lost is not None else None
+
+    def _came(self, output: Output) -> bool:
+        """Whether the bytes of an output are in the store, or of a directory its listing's.
+
+        Raises:
+            IntegrityError: they are not as many, in as many files, as was said.
+        """
+        size, files = self._store.size(output.digest), 1
+        if size is None:
+            return False
+        if output.directory:
+            size, files = listing.totals(self._store.read(output.digest))
+        if (output.size, output.files) != (size, files):
+            raise IntegrityError(
+                f"{output.path} was handed on as {output.size} bytes in {output.files} files, "
+                f"and is {size} bytes in {files}",
+                hint="Run the jobs again; where it happens again, somebody changes what they hand on.",
+            )
+        return True
 
 
 class RelayedOrders:

@@ -12,17 +12,14 @@ from ciml.app.plan import project_graph
 from ciml.app.ports import Commits, Ledger, Registry
 from ciml.app.project import Project
 from ciml.app.propose import PROVENANCE
-from ciml.app.reads import maker_of, used_stages
+from ciml.app.reads import recipe_of, used_stages
 from ciml.core import provenance
 from ciml.core.entries import Adoption, Judgement, Registration
 from ciml.core.errors import CimlError, IntegrityError, RaceError, RejectedError, RepositoryError
 from ciml.core.ids import CommitSha, Digest, GitOid
 from ciml.core.inputs import DataInput
-from ciml.core.key import model_recipe
 from ciml.core.ledger import LedgerState
 from ciml.core.pipeline import Model, ParamValue
-from ciml.core.plan import Graph
-from ciml.core.producers import Producers
 from ciml.core.provenance import Claim
 from ciml.core.registry import mismatch
 from ciml.core.release import ReleaseTag
@@ -76,12 +73,6 @@ class Waiting(Value, frozen=True, kw_only=True):
     wait_s: float
     sleep: Callable[[float], None]
     clock: Callable[[], float]
-
-
-def recipe_of(model: Model, graph: Graph) -> Digest:
-    """What a commit asks for under a model's name."""
-    maker = maker_of(model, Producers(graph.pipeline.stages.values()))
-    return model_recipe(model.name, graph.recipes[maker])
 
 
 def find(
@@ -273,7 +264,7 @@ def _claim(found: Deployable, files: dict[str, Digest], where: Inspection) -> Cl
     model = graph.pipeline.models.get(found.model.name)
     if model is None:
         return None
-    stages = used_stages(graph, model, Producers(graph.pipeline.stages.values()))
+    stages = used_stages(model, graph)
     params: dict[str, ParamValue] = {}
     for name in sorted(stages):
         params |= graph.pipeline.stages[name].params

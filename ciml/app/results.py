@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ciml.app.plan import Prepared
-from ciml.core import dag
+from ciml.app.reads import maker_of, stages_of
 from ciml.core.errors import RepositoryError
 from ciml.core.ids import StageName
 from ciml.core.pipeline import Model
 from ciml.core.plan import Pending, State, decide
-from ciml.core.producers import Producers
 
 
 def stored(prepared: Prepared) -> dict[StageName, State]:
@@ -23,18 +22,17 @@ def stored(prepared: Prepared) -> dict[StageName, State]:
 
 
 def require(prepared: Prepared, states: Mapping[StageName, State], model: Model) -> None:
-    """Nothing, once all that the model's gate may read is known.
+    """Check that all is known that the model's gate may read.
 
     Raises:
         RepositoryError: a stage's results are not here.
     """
     graph = prepared.graph
-    maker = Producers(graph.pipeline.stages.values()).maker(model.path)
-    assert maker is not None, f"{model.path} has no maker"
-    for name in dag.upstream(graph.waits, dag.downstream(graph.waits, [maker])):
+    maker = maker_of(model, graph)
+    for name in stages_of(model, graph):
         stage = graph.pipeline.stages[name]
         asked = (name == maker or stage.metrics) and not stage.always and stage.when is None
-        if asked and not (stage.cache and stage.isolated):
+        if asked and not stage.reusable:
             why = "isolation: none" if stage.cache else "cache: false"
             raise RepositoryError(
                 f"stage {name} says {why}, so its results serve one run alone and {model.name} cannot be registered",

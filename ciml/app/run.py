@@ -57,7 +57,7 @@ class MakesOrders(Protocol):
         ...
 
 
-class Surroundings(Value, frozen=True, kw_only=True):
+class Equipment(Value, frozen=True, kw_only=True):
     """What a run works with."""
 
     evidence: Evidence
@@ -80,7 +80,7 @@ class Outcome(Value, frozen=True, kw_only=True):
 
 def carry_out(
     graph: Graph,
-    surroundings: Surroundings,
+    equipment: Equipment,
     options: Options,
     *,
     given: Mapping[StageName, State] | None = None,
@@ -89,7 +89,7 @@ def carry_out(
 
     Args:
         graph: the pipeline, resolved.
-        surroundings: what the run works with; its executor is stopped at the end.
+        equipment: what the run works with; its executor is stopped at the end.
         options: which stages, and how.
         given: stages whose outcome is settled already; they and what only they need are left alone.
 
@@ -97,20 +97,18 @@ def carry_out(
         InterruptedRunError: ciml was told to stop; no stage runs any more.
     """
     try:
-        return _Run(graph, surroundings, options, given or {}).all()
+        return _Run(graph, equipment, options, given or {}).all()
     finally:
-        surroundings.executor.stop()
+        equipment.executor.stop()
 
 
 class _Run:
     """The state of one run."""
 
-    def __init__(
-        self, graph: Graph, surroundings: Surroundings, options: Options, given: Mapping[StageName, State]
-    ) -> None:
+    def __init__(self, graph: Graph, equipment: Equipment, options: Options, given: Mapping[StageName, State]) -> None:
         self._graph = graph
-        self._with = surroundings
-        self._executor = surroundings.executor
+        self._with = equipment
+        self._executor = equipment.executor
         self._options = options
         self._forced = frozenset(options.targets or graph.order) if options.force else frozenset()
         self._states: dict[StageName, State] = dict(given)

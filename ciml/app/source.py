@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from ciml.app.data import MAX_CHANGES, Fetch, changes, tallied
+from ciml.app.datadiff import MAX_CHANGES, Fetch, changes, tallied
 from ciml.core import listing
 from ciml.core.dataset import FileChange, Tally
-from ciml.core.errors import ConfigurationError
+from ciml.core.errors import ConfigurationError, IntegrityError, ServiceError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.listing import Change, Entry
 from ciml.core.manifest import Manifest, manifest_paths
@@ -101,8 +101,18 @@ def source_changes(manifest: Manifest, source: Source, fetch: Fetch) -> SourceDi
     return SourceDiff(files=tally, changes=tuple(first))
 
 
+def is_listed(manifest: Manifest, fetch: Fetch) -> bool:
+    """Whether what tells of a manifest's files can be had, as far as its roots tell."""
+    try:
+        for digest in filter(None, (manifest.digest if manifest.directory else None, manifest.index)):
+            fetch(digest)
+    except (IntegrityError, ServiceError):
+        return False
+    return True
+
+
 def update_from_source(
-    path: RepoPath, manifest: Manifest | None, source: Source, store: Listings, fetch: Fetch
+    path: RepoPath, manifest: Manifest | None, source: Source, store: Listings, fetch: Fetch, *, anew: bool = False
 ) -> SourceUpdate:
     """The manifest of what is at a source now. It is not written.
 
@@ -114,28 +124,43 @@ def update_from_source(
         source: what is there now.
         store: keeps the new listings.
         fetch: an object of a listing of before.
+        anew: ask for everything, since the listing of before cannot be had; it counts as one of nothing.
 
     Raises:
         ConfigurationError: there is nothing at the source, or its keys cannot be paths.
         RaceError: an object is replaced again and again while it is read.
         ServiceError: the source or the index cannot be reached.
     """
-    before = None if manifest is None else manifest.output
-    kept = None if manifest is None or manifest.source != source.address else manifest
+    before = None if manifest is None or anew else manifest.output
+    kept = None if manifest is None or anew or manifest.source != source.address else manifest
     items = (_carried(old, new) for old, new in paired(_before(kept, fetch), _now(source)) if new is not None)
     identified = source.identified(items)
     new = _of_prefix(path, identified, source, store) if source.is_prefix else _of_object(path, identified, source)
-
+    if new is None:
+        raise _nothing_at(source, manifest)
     tally, first = tallied(changes(before, new.output, fetch), path, keep=MAX_CHANGES)
     return SourceUpdate(manifest=new, diff=SourceDiff(files=tally, changes=tuple(first)))
 
 
-def _of_prefix(path: RepoPath, items: Iterator[SourceObject], source: Source, store: Listings) -> Manifest:
+def _nothing_at(source: Source, manifest: Manifest | None) -> ConfigurationError:
+    what = "nothing at" if source.is_prefix else "no object"
+    if manifest is not None:
+        return ConfigurationError(
+            f"there is {what} {source.address} any more, where {manifest.path} comes from",
+            hint=f"Look at the bucket, and at who may list it; where the data is given up: git rm {manifest.file}",
+        )
+    if source.is_prefix:
+        hint = "Look at the address, and at who may list the bucket."
+    else:
+        hint = "The address of a prefix, which is many, ends in a slash."
+    return ConfigurationError(f"there is {what} {source.address}", hint=hint)
+
+
+def _of_prefix(path: RepoPath, items: Iterator[SourceObject], source: Source, store: Listings) -> Manifest | None:
+    """The manifest of what lies below a prefix; None where nothing does."""
     index = store.put_listing(map(index_entry, items), name=path)
     if not index.files:
-        raise ConfigurationError(
-            f"there is nothing at {source.address}", hint="Look at the address, and at who may list the bucket."
-        )
+        return None
     # Read back, so that however many objects there are, few are held at a time.
     entries = (data_entry(indexed(entry)) for entry in listing.entries(index.digest, store.read))
     output = store.put_listing(entries, name=path)
@@ -151,12 +176,11 @@ def _of_prefix(path: RepoPath, items: Iterator[SourceObject], source: Source, st
     )
 
 
-def _of_object(path: RepoPath, items: Iterator[SourceObject], source: Source) -> Manifest:
+def _of_object(path: RepoPath, items: Iterator[SourceObject], source: Source) -> Manifest | None:
+    """The manifest of one object; None where there is none."""
     item = next(items, None)
     if item is None or item.digest is None:
-        raise ConfigurationError(
-            f"there is no object {source.address}", hint="The address of a prefix, which is many, ends in a slash."
-        )
+        return None
     return Manifest(
         file=manifest_paths(path)[0],
         path=path,

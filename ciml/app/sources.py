@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from ciml.app.ports import Tree, TreeEntry
+from ciml.app.ports import Tree
 from ciml.app.untracked import admit_declared, admit_modules, admit_settings, glob_start
 from ciml.core.errors import ConfigurationError, Problem
 from ciml.core.ids import GitOid, RepoPath, StageName
@@ -16,7 +16,7 @@ from ciml.core.paths import folders
 from ciml.core.pipeline import Pipeline, Place, Stage
 from ciml.core.producers import Producers, is_glob, matches
 from ciml.core.results import Output
-from ciml.core.tree import DIRECTORY, LINK, SUBMODULE, link_target
+from ciml.core.tree import DIRECTORY, LINK, SUBMODULE, TreeEntry, link_target
 
 
 class Resolver:
@@ -44,7 +44,8 @@ class Resolver:
         self._imported = imported
         self._parse_manifest = parse_manifest
         self._part_of = part_of
-        self._producers = Producers(pipeline.stages.values())
+        self.producers = Producers(pipeline.stages.values())
+        """Of the pipeline's outputs."""
         self._entries: dict[RepoPath, TreeEntry] = {}
         self._looked_up: set[RepoPath] = set()
         self._files: dict[RepoPath, Sequence[TreeEntry]] = {}
@@ -85,7 +86,7 @@ class Resolver:
 
     def _declare(self, paths: Collection[RepoPath]) -> None:
         """Look up paths that are inputs, and the manifests that may stand for them."""
-        admit_declared(paths, self._tree, self._producers)
+        admit_declared(paths, self._tree, self.producers)
         plain = [path for path in paths if not is_glob(path)]
         self._look_up(plain)
         self._look_up(file for path in plain if path not in self._entries for file in manifest_paths(path))
@@ -116,13 +117,13 @@ class Resolver:
     def _place(self, stage: Stage, place: Place) -> list[Input]:
         if is_glob(place.path):
             return self._glob(stage, place)
-        if made := self._producers.at(place):
+        if made := self.producers.at(place):
             return [made]
         if manifest := self._manifest(place.path):
             return [_data(place, manifest)]
         entry = self._entries.get(place.path)
         if entry is None:
-            below: list[Input] = [*self._producers.below(place, reader=stage)]
+            below: list[Input] = [*self.producers.below(place, reader=stage)]
             return below or self._in_data(place) or self._through_link(stage, place)
         if entry.mode == LINK:
             return [_tracked(place.inside, entry), *self._behind(stage, entry, must=True)]
@@ -175,20 +176,20 @@ class Resolver:
 
     def _directory(self, stage: Stage, place: Place, entry: TreeEntry) -> list[Input]:
         """A tracked directory, without the outputs that lie in it."""
-        if not self._producers.any_below(place.path):
+        if not self.producers.any_below(place.path):
             return [_tracked(place.inside, entry)]
-        files = [entry for entry in self._below(place.path) if not self._producers.covers(entry.path)]
+        files = [entry for entry in self._below(place.path) if not self.producers.covers(entry.path)]
         if files:
             return [_tracked(_moved(entry.path, place), entry) for entry in files]
-        return list(self._producers.below(place, reader=stage))
+        return list(self.producers.below(place, reader=stage))
 
     def _glob(self, stage: Stage, place: Place) -> list[Input]:
         found: list[Input] = [
             _tracked(entry.path, entry)
             for entry in self._below(glob_start(place.path))
-            if matches(entry.path, place.path) and not self._producers.covers(entry.path)
+            if matches(entry.path, place.path) and not self.producers.covers(entry.path)
         ]
-        return found + list(self._producers.matching(place.path, reader=stage))
+        return found + list(self.producers.matching(place.path, reader=stage))
 
     def _manifest(self, path: RepoPath) -> Manifest | None:
         for candidate in manifest_paths(path):
@@ -221,7 +222,7 @@ class Resolver:
         tracked = [entry.path for entry in self._below(RepoPath(""))]
         behind = (stands_for(path) for path in tracked)
         folder = {posixpath.dirname(path) for path in tracked}
-        known = [*tracked, *self._producers.paths, *folder, *(path for path in behind if path)]
+        known = [*tracked, *self.producers.paths, *folder, *(path for path in behind if path)]
         if manifest := self._outside.get(place.path):
             return Problem(
                 message=f"stage {stage.name}: the input {place.path!r} is not in {manifest.path}",
@@ -280,7 +281,7 @@ class Resolver:
         """Those of the paths that Git tracks -> whether it is a directory."""
         self._look_up(paths)
         missing = [path for path in paths if path not in self._entries]
-        if missing and admit_modules(missing, self._tree, self._producers):
+        if missing and admit_modules(missing, self._tree, self.producers):
             self._looked_up.difference_update(missing)
             self._files.clear()
             self._look_up(missing)
@@ -302,7 +303,7 @@ class Resolver:
                 inside=path, path=path, mode=self._entries[path].mode, oid=self._entries[path].oid, because=importer
             )
             for path, importer in sorted(modules.items())
-            if path not in have and not path.startswith(folders) and not self._producers.covers(path)
+            if path not in have and not path.startswith(folders) and not self.producers.covers(path)
         ]
         return (*inputs, *added)
 

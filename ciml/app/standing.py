@@ -8,14 +8,12 @@ from ciml.app.judge import Judging
 from ciml.app.plan import Prepared
 from ciml.app.ports import Ledgers, Store
 from ciml.app.run import Options, Outcome
-from ciml.core import dag
 from ciml.core.entries import Registration
 from ciml.core.errors import CimlError
 from ciml.core.ids import ModelName, StageName
 from ciml.core.judged import Judged
 from ciml.core.pipeline import Model
 from ciml.core.plan import Graph, State
-from ciml.core.producers import Producers
 
 
 class _OpenError(Exception):
@@ -37,13 +35,6 @@ def standing(prepared: Prepared, store: Store, ledgers: Ledgers) -> dict[ModelNa
     return found
 
 
-def stages_of(model: Model, graph: Graph) -> frozenset[StageName]:
-    """The stages that a model or its score may come from: its maker, all downstream of it, and what these need."""
-    maker = Producers(graph.pipeline.stages.values()).maker(model.path)
-    assert maker is not None, f"{model.path} has no maker"
-    return dag.upstream(graph.waits, dag.downstream(graph.waits, [maker]))
-
-
 def _open(model: Model) -> None:
     raise _OpenError
 
@@ -52,5 +43,5 @@ def _never(graph: Graph, options: Options, given: Mapping[StageName, State]) -> 
     raise AssertionError("a recorded verdict scores nothing")
 
 
-def _not(registration: Registration) -> None:
+def _not(model: ModelName, registration: Registration) -> None:
     raise AssertionError("a recorded verdict needs no files")

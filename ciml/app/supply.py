@@ -113,6 +113,10 @@ class Supply:
                 raise _unreachable(digest) from error
         return self._store.read(digest)
 
+    def keeps(self, output: Output) -> bool:
+        """Whether all bytes of a file or directory are in the clone's own store."""
+        return self._store.has(output)
+
     def pointed(self, pointer: Digest) -> Output | None:
         """What a pointer of DVC's stands for, where its bytes were seen before; `pointer` is its manifest's digest."""
         return self._pointers.known(pointer) if self._pointers else None
@@ -198,24 +202,33 @@ class Supply:
             raise RepositoryError(f"{manifest.path} is behind a DVC pointer, and there is no work tree to look in")
         return self._pointers
 
-    def push(self, manifest: Manifest) -> None:
-        """Let everybody have what a manifest stands for, its listing and its index.
+    def push(self, manifest: Manifest, *, needed: bool = True) -> bool:
+        """Whether everybody can have what a manifest stands for from now on, with its listing and its index.
 
         Raises:
             ConfigurationError: there is no shared store.
-            RepositoryError: the bytes are not here.
+            RepositoryError: the bytes are neither here nor there, and `needed`.
         """
         if self._remote is None and not self._everybodys:
             raise ConfigurationError(
                 "there is no store that others use too", hint="Name one in ciml.yaml: `store: s3://BUCKET/PREFIX`."
             )
         if not self._store.has(manifest.output) and not self._from_work_tree(manifest, manifest.output, ""):
-            raise self._nowhere(manifest)
-        if self._remote is None:
-            return
-        self._remote.push(self._objects(manifest.output), self._meter)
+            if not (shared := bool(self.is_shared(manifest))) and needed:
+                raise self._nowhere(manifest)
+            return shared
+        if self._remote is not None:
+            self._send(manifest, self._remote)
+        return True
+
+    def _send(self, manifest: Manifest, remote: Remote) -> None:
+        """Bytes first, the root of their listing last: where others find that, they find the rest."""
+        if manifest.directory:
+            remote.push(self._bytes(manifest), self._meter)
+            remote.push([*listing.parts(manifest.digest, self.listing)][1:], self._meter)
+        remote.push([manifest.digest], self._meter)
         if manifest.index is not None:
-            self._remote.push(listing.parts(manifest.index, self.listing), self._meter)
+            remote.push(listing.parts(manifest.index, self.listing), self._meter)
 
     def share_listings(self, manifest: Manifest) -> None:
         """Let everybody have what tells of a manifest's files, where there is a shared store: listing and index."""
@@ -224,10 +237,21 @@ class Supply:
                 self._remote.push(listing.parts(digest, self.listing), self._meter)
 
     def is_shared(self, manifest: Manifest) -> bool | None:
-        """Whether others can have the data, as far as its first object tells; None where there is no shared store."""
+        """Whether others can have the data, as far as its listing and first file tell; None without a shared store."""
         if self._everybodys:
             return self._store.has(manifest.output)
-        return None if self._remote is None else bool(self._remote.has([manifest.digest]))
+        if self._remote is None:
+            return None
+        if not self._remote.has([manifest.digest]):
+            return False
+        # A sync shares the listing alone.
+        first = next(self._bytes(manifest), None) if manifest.directory else None
+        return first is None or bool(self._remote.has([first]))
+
+    def _bytes(self, manifest: Manifest) -> Iterator[Digest]:
+        """The objects of a directory's files."""
+        entries = listing.entries(manifest.digest, self.listing)
+        return (entry.digest for entry in entries if entry.mode != listing.FOLDER)
 
     # The ways.
 
@@ -272,7 +296,7 @@ class Supply:
                     self.listing(part)
             return manifest
         except ServiceError:
-            now = update_from_source(manifest.path, None, source, self._store, self.listing).manifest
+            now = update_from_source(manifest.path, manifest, source, self._store, self.listing, anew=True).manifest
             if now.digest != manifest.digest:
                 raise
             return now
@@ -295,7 +319,14 @@ class Supply:
             raise _unreachable(digests[0])
         self._remote.pull(digests)
 
-    def _nowhere(self, manifest: Manifest) -> RepositoryError:
+    def _nowhere(self, manifest: Manifest) -> CimlError:
+        if not manifest.directory and self._store.holds(manifest.digest):
+            return IntegrityError(
+                f"{manifest.file} says {manifest.size} bytes of {manifest.digest[:12]}, and the store's are not: "
+                "one of the two is wrong",
+                hint=f"Was the manifest edited by hand? `git log -p -- {manifest.file}` shows it; "
+                "`ciml store verify` looks at the store.",
+            )
         places = ["not in the work tree", "not in the store of this clone"]
         if self._remote is not None:
             places.append("not in the shared store")

@@ -7,13 +7,14 @@ from typing import Protocol
 
 import msgspec
 
-from ciml.app.data import Dump, Fetch, Parse, manifests
+from ciml.app.data import Dump, Parse, manifests
+from ciml.app.datadiff import Fetch
 from ciml.app.ports import Store, Tree
-from ciml.app.source import Listings, Source, pinned, update_from_source
+from ciml.app.source import Listings, Source, is_listed, pinned, update_from_source
 from ciml.app.tabling import Tables, facts_of, known_facts
 from ciml.core.amounts import bytes_text
 from ciml.core.arrival import Arrival, arrival, markdown, message, table_shift, title
-from ciml.core.errors import CimlError, IntegrityError, RaceError, RepositoryError, ServiceError, TrustError
+from ciml.core.errors import CimlError, RaceError, RepositoryError, TrustError
 from ciml.core.ids import CommitSha, RepoPath
 from ciml.core.manifest import Manifest
 from ciml.core.results import Output
@@ -129,23 +130,13 @@ def arrived(tree: Tree, means: Means, wanted: Sequence[RepoPath] = ()) -> list[F
 def _now(manifest: Manifest, means: Means) -> tuple[Manifest, Arrival]:
     """The manifest of what is at its source now, and how that differs from before."""
     source = means.source(manifest)
-    if not _is_listed(manifest, means.fetch):
+    if not is_listed(manifest, means.fetch):
         # Nobody has the listing of before: all is asked for anew, and only the totals can be compared.
-        now = update_from_source(manifest.path, None, source, means.listings, means.fetch).manifest
+        now = update_from_source(manifest.path, manifest, source, means.listings, means.fetch, anew=True).manifest
         note = "the listing of before is in no store that this clone can reach: everything was asked for anew"
         return now, msgspec.structs.replace(arrival(manifest, now, None), note=note)
     update = update_from_source(manifest.path, manifest, source, means.listings, means.fetch)
     return update.manifest, arrival(manifest, update.manifest, update.diff.files, update.diff.changes)
-
-
-def _is_listed(manifest: Manifest, fetch: Fetch) -> bool:
-    """Whether what tells of a manifest's files can be had, as far as its roots tell."""
-    try:
-        for digest in filter(None, (manifest.digest if manifest.directory else None, manifest.index)):
-            fetch(digest)
-    except (IntegrityError, ServiceError):
-        return False
-    return True
 
 
 def _is_news(before: Manifest, after: Manifest, fetch: Fetch) -> bool:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from ciml.app.ports import Store
+from ciml.app.project import DataSupply
 from ciml.app.tabling import Tables, facts_of
 from ciml.core.dataset import TableDifference
 from ciml.core.manifest import Manifest
-from ciml.core.results import Output
 from ciml.core.tablefacts import TableFacts
 
 
-class Bringing(Protocol):
-    """Brings bytes into the store."""
-
-    def bring(self, manifest: Manifest, part: str = "") -> Output:
-        """What a manifest stands for, whose bytes are in the store from now on."""
-        ...
-
-
 def table_difference(
-    before: Manifest | None, after: Manifest | None, supply: Bringing, store: Store, tables: Tables
+    before: Manifest | None, after: Manifest | None, supply: DataSupply, store: Store, tables: Tables
 ) -> TableDifference | None:
     """How the tables of two versions of data differ; None where neither is one.
 
@@ -42,7 +32,7 @@ def table_difference(
     )
 
 
-def _facts(manifest: Manifest | None, supply: Bringing, store: Store, tables: Tables) -> TableFacts | None:
+def _facts(manifest: Manifest | None, supply: DataSupply, store: Store, tables: Tables) -> TableFacts | None:
     if manifest is None:
         return None
     found = facts_of(supply.bring(manifest), store, tables)

@@ -23,6 +23,7 @@ import msgspec
 from ciml.adapters.ci.runner import Runner
 from ciml.adapters.git.credentials import with_config
 from ciml.cli.main import main as ciml
+from ciml.cli.main import tell
 from ciml.core.errors import CimlError, ConfigurationError, ExitCode, MissingExtraError, TrustError
 
 PHASES = ("plan", "stage", "rescore", "settle", "deploy", "record", "report")
@@ -89,10 +90,10 @@ def _params(inputs: Mapping[str, str]) -> list[str]:
 
 
 def check(inputs: Mapping[str, str]) -> None:
-    """Nothing, once the inputs that never reach a command are what they can be.
+    """Check the inputs that never reach a command.
 
     Raises:
-        ConfigurationError: one is not.
+        ConfigurationError: one is not what it can be.
     """
     version = inputs.get("python-version", "")
     if version and not _VERSION.fullmatch(version):
@@ -102,7 +103,7 @@ def check(inputs: Mapping[str, str]) -> None:
 
 
 def refuse_outside(inputs: Mapping[str, str], environ: Mapping[str, str]) -> None:
-    """Nothing, once the working directory lies in what was checked out.
+    """Check that the working directory lies in what was checked out.
 
     Raises:
         TrustError: it is a link to somewhere else, where anybody could have left a repository and its settings.
@@ -160,8 +161,7 @@ def main() -> int:
         refuse_outside(inputs, os.environ)
         words = arguments(inputs)
     except CimlError as error:
-        sys.stderr.write(f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
-        return error.code
+        return tell(error)
     prepare(inputs, os.environ)
     return ciml(words, missing=None if os.environ.get("CIML_MORE") else partial(_ask_for, words))
 

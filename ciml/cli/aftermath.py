@@ -9,11 +9,9 @@ import msgspec
 
 from ciml.app.chronicle import record_verdict
 from ciml.app.perform import Performance
-from ciml.app.project import Project
 from ciml.app.propose import judgement, tracked
 from ciml.cli.console import Console
-from ciml.cli.invocation import Invocation
-from ciml.cli.registry import Registries
+from ciml.cli.running import Running
 from ciml.cli.wiring import Place
 from ciml.core.errors import CimlError
 from ciml.core.ids import Digest
@@ -21,7 +19,6 @@ from ciml.core.judged import Judged
 from ciml.core.key import digest
 from ciml.core.lineage import RunTrace, of_model
 from ciml.core.results import Failed
-from ciml.core.trust import may_register
 from ciml.core.verdict import Status
 
 if TYPE_CHECKING:
@@ -33,21 +30,14 @@ class Aftermath:
     """Sees to what a run leaves behind; a registry or a service that fails is a warning, never the run's end.
 
     Args:
-        place: where the call works.
-        project: what was run.
-        registries: ledgers and registry.
-        invocation: how ciml was called.
-        console: where warnings go.
+        running: the run.
     """
 
-    def __init__(
-        self, place: Place, project: Project, registries: Registries, invocation: Invocation, console: Console
-    ) -> None:
-        self._place = place
-        self._project = project
-        self._registries = registries
-        self._environ = invocation.environ
-        self._console = console
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._project = running.project
+        self._registries = running.registries
+        self._console = running.console
 
     def settle(self, made: Performance, run: RunTrace) -> None:
         """Record, track and tell what is new of this run.
@@ -61,15 +51,11 @@ class Aftermath:
             item for item in made.judged if item.lasting and not item.recorded and item.verdict.status is not unjudged
         ]
         failed = any(isinstance(result, Failed) for result in made.results.values())
-        if (judged or failed) and run.commit is not None and self._may_register(made):
+        if (judged or failed) and run.commit is not None and self._running.refusal(made.prepared) is None:
             for item in judged:
                 self._record(item, run)
             self._track(made, run, failed=failed)
-        self._tell(made, run)
-
-    def _may_register(self, made: Performance) -> bool:
-        dirty = (*self._project.tree.dirty, *made.prepared.edited) if made.prepared.dirty else ()
-        return may_register(self._registries.standing(self._project.tree.commit, dirty)) is None
+        self._tell(lambda: self._alerts(made, run))
 
     def _record(self, item: Judged, run: RunTrace) -> None:
         author = self._registries.author()
@@ -91,12 +77,12 @@ class Aftermath:
             except CimlError as error:
                 self._console.warn(f"this run is not shown in the registry: {error.message}")
 
-    def _tell(self, made: Performance, run: RunTrace) -> None:
-        tell(lambda: self._alerts(made, run), self._place, self._environ, self._console)
-
     def tell_of_data(self, data: Iterable[DataVerdict], run: RunTrace) -> None:
         """Send alerts for data that was not let through."""
-        tell(lambda: self._of_data(data, run), self._place, self._environ, self._console)
+        self._tell(lambda: self._of_data(data, run))
+
+    def _tell(self, alerts: Callable[[], Iterable[Alert]]) -> None:
+        tell(alerts, self._running.place, self._running.invocation.environ, self._console)
 
     def _of_data(self, data: Iterable[DataVerdict], run: RunTrace) -> Iterator[Alert]:
         from ciml.core import alert

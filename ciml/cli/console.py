@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from ciml.cli.invocation import Invocation
+from ciml.core.amounts import some_of
 from ciml.core.errors import CimlError
 from ciml.core.ids import StageName
 from ciml.core.neutralise import harmless_text
@@ -186,6 +187,4 @@ class Live:
 
     def _describe(self) -> None:
         if self._progress and self._task is not None:
-            names = list(self._running)
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            self._progress.update(self._task, description=", ".join(names[:3]) + more)
+            self._progress.update(self._task, description=some_of(list(self._running), 3))

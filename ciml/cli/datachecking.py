@@ -1,17 +1,14 @@
-"""Checks on data, from the command line: made before any stage, and shown as a gate's are."""
+"""Checks on data, from the command line: made before any stage runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ciml.cli.console import Console
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import Place
-from ciml.core import verdict as verdicts
 from ciml.core.inputs import DataInput, TrackedInput
 from ciml.core.plan import Graph
-from ciml.core.verdict import Finding, shown
 
 if TYPE_CHECKING:
     from ciml.app.project import Project
@@ -55,45 +52,6 @@ def check_data_paths(project: Project) -> None:
         from ciml.app.datagate import checked_paths
 
         checked_paths(project)
-
-
-def show_data(found: Sequence[DataVerdict], console: Console) -> None:
-    """Print what the checks say: a line for each path, then a line for each check."""
-    for verdict in found:
-        size = f" ({verdict.rows:,} rows, {verdict.columns} columns)" if verdict.rows is not None else ""
-        console.line(f"data {verdict.path}: {verdict.status} – {verdict.reason}{size}")
-        if verdict.findings and (console.verbose or not verdict.lets_through):
-            show_findings(verdict.findings, console)
-        for note in verdict.notes:
-            console.line(f"note: {note}")
-
-
-def show_findings(findings: Sequence[Finding], console: Console) -> None:
-    """A line a check, with what stands behind it on a line of its own."""
-    found = verdicts.rows(findings)
-    width = max(len(row.check) for row in found)
-    sides = max(len(row.left) for row in found)
-    for row in found:
-        against = f"  against {row.right}" if row.right != shown(None) else ""
-        console.columns([(row.mark, f"{row.check:{width}}", f"{row.left:>{sides}}{against}")])
-        for clause in filter(None, row.detail.split("; ")):
-            console.line(f"      {clause}")
-
-
-def data_document(found: Sequence[DataVerdict]) -> list[dict[str, object]]:
-    """The checks as `--json` prints them."""
-    return [
-        {
-            "path": verdict.path,
-            "digest": verdict.digest,
-            "verdict": verdict.status,
-            "reason": verdict.reason,
-            "rows": verdict.rows,
-            "columns": verdict.columns,
-            "checks": verdicts.checks(verdict.findings),
-        }
-        for verdict in found
-    ]
 
 
 def stages_read_it(project: Project, graph: Graph) -> bool:

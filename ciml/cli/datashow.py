@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ciml.core.amounts import bytes_text, files_text, tally_text
 from ciml.core.dataset import DataDifference, DataMove, DataState, DataStatus, FileChange, TableDifference
+from ciml.core.ids import RepoPath
 from ciml.core.lineage import one_line
 
 _SHOWN = 20
@@ -14,6 +15,8 @@ _SHOWN = 20
 _WORDS = {
     DataState.UP_TO_DATE: "up to date",
     DataState.EDITED: "edited",
+    DataState.OTHER: "another version, in the store",
+    DataState.MISDESCRIBED: "its manifest is wrong about its size or files",
     DataState.NOT_HERE: "not here, in the store",
     DataState.MISSING: "not here",
 }
@@ -42,17 +45,24 @@ def move_text(move: DataMove) -> str:
     return f"{move.path}: {files_text(move.files)} ({files:+,}), {bytes_text(move.size)} ({sign}{bytes_text(size)})"
 
 
-def hints(found: Sequence[DataStatus]) -> Iterator[str]:
-    """What to do about what is not up to date."""
+def hints(found: Sequence[DataStatus], words: Callable[[Iterable[RepoPath]], str]) -> Iterator[str]:
+    """What to do about what is not up to date; `words` says how paths are typed."""
     edited = [item.path for item in found if item.state is DataState.EDITED]
     if edited:
-        yield f"`ciml data update {' '.join(edited)}` takes it as it is now; `pull --force` puts it back."
+        yield f"`ciml data update {words(edited)}` takes it as it is now; `pull --force` puts it back."
+    other = [item.path for item in found if item.state is DataState.OTHER]
+    if other:
+        paths = words(other)
+        yield f"`ciml data pull {paths}` puts what the manifest says; `ciml data update {paths}` takes it as it is now."
+    wrong = [item.path for item in found if item.state is DataState.MISDESCRIBED]
+    if wrong:
+        yield f"`ciml data update {words(wrong)}` writes the manifest anew."
     away = [item.path for item in found if item.state in (DataState.NOT_HERE, DataState.MISSING)]
     if away:
-        yield f"`ciml data pull {' '.join(away)}` puts it where it belongs; stages get it without that."
+        yield f"`ciml data pull {words(away)}` puts it where it belongs; stages get it without that."
     moved = [item.path for item in found if item.at_source is not None and item.at_source.any]
     if moved:
-        yield f"`ciml data update {' '.join(moved)}` takes what is at the source now."
+        yield f"`ciml data update {words(moved)}` takes what is at the source now."
 
 
 def difference_lines(item: DataDifference, *, verbose: bool) -> Iterator[str]:

@@ -19,7 +19,8 @@ from ciml.app.deploy import Recorded, Stand, carry_out, order_for, record
 from ciml.app.plan import project_graph
 from ciml.app.project import Project
 from ciml.app.propose import files_of
-from ciml.app.release import Asked, Deployable, Inspection, Waiting, champion, find, gather, recipe_of
+from ciml.app.reads import recipe_of
+from ciml.app.release import Asked, Deployable, Inspection, Waiting, champion, find, gather
 from ciml.cli.aftermath import tell
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
@@ -181,14 +182,14 @@ class Deploying:
         if order.previous is None or order.target.sagemaker_endpoint is not None:
             return  # an endpoint goes back to its own configuration
         try:
-            self._registries.fetch(state.versions[order.previous.version])
+            self._registries.fetch(order.model, state.versions[order.previous.version])
         except CimlError as error:
             told = f"{order.environment}: version {order.previous.version} could not be put back"
             self._console.warn(f"{told}, since its files cannot be had: {error.message}")
 
     def _verified(self, found: Deployable, state: LedgerState, override: str | None) -> tuple[dict[str, Digest], str]:
         """The version's files by digest, and what a person overrode; its bytes are in the store now."""
-        self._registries.fetch(found.record)
+        self._registries.fetch(state.model, found.record)
         files = files_of(found.record.artifact, self._place.store)
         where = Inspection(
             project=self._project,

@@ -68,8 +68,9 @@ def _command(arguments: list[str], missing: Callable[[MissingExtraError], int] |
     import click
 
     from ciml.cli.group import cli
-    from ciml.core.errors import CimlError, ExitCode, MissingExtraError
+    from ciml.core.errors import CimlError, ExitCode, InterruptedRunError, MissingExtraError, UsageError
 
+    context = None
     try:
         if asked := os.environ.get(_COMPLETION):
             from click.shell_completion import shell_complete
@@ -79,25 +80,28 @@ def _command(arguments: list[str], missing: Callable[[MissingExtraError], int] |
         with cli.make_context("ciml", [*arguments], obj=tuple(arguments)) as context:
             return int(cli.invoke(context) or 0)
     except CimlError as error:
-        return missing(error) if missing and isinstance(error, MissingExtraError) else _tell(error)
+        return missing(error) if missing and isinstance(error, MissingExtraError) else _failed(error, context)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         sys.stderr.write(f"{error.format_message()}\n")
         return ExitCode.USAGE
     except click.ClickException as error:
-        sys.stderr.write(f"error: {error.format_message()}{_way_out(error)}\n")
-        return ExitCode.USAGE
+        return _failed(UsageError(f"{error.format_message()}{_way_out(error)}"), context)
     except (click.Abort, KeyboardInterrupt):
-        sys.stderr.write("interrupted\n")
-        return ExitCode.INTERRUPTED
+        return _failed(InterruptedRunError(), context)
     except BrokenPipeError:
         raise
     except Exception as error:
         from ciml.cli.bug import refusal, report
 
         refused = refusal(error)
-        return _tell(refused) if refused else report(error)
+        if refused:
+            return _failed(refused, context)
+        from ciml.cli.failure import print_failure
+
+        print_failure(CimlError(f"ciml has a bug: {type(error).__name__}"), context)
+        return report(error)
 
 
 def _way_out(error: click.ClickException) -> str:
@@ -115,7 +119,15 @@ def _way_out(error: click.ClickException) -> str:
     return f" ({context.command_path} --help)"
 
 
-def _tell(error: CimlError) -> int:
+def _failed(error: CimlError, context: click.Context | None) -> int:
+    """Print an error, as a document too where one was asked for, and return the exit code."""
+    from ciml.cli.failure import print_failure
+
+    print_failure(error, context)
+    return tell(error)
+
+
+def tell(error: CimlError) -> int:
     """Print what is wrong and what to do, and return the exit code."""
     from ciml.core.neutralise import harmless_text
 

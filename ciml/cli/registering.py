@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from ciml.app.follow import upheld
-from ciml.app.orders import Orders, brought
+from ciml.app.orders import Orders
 from ciml.app.perform import judge
 from ciml.app.plan import Prepared
-from ciml.app.project import Project
 from ciml.app.propose import proposal
-from ciml.app.register import Proposal, Registered, register
+from ciml.app.reads import maker_of, recipe_of
+from ciml.app.register import Registered, register
 from ciml.app.results import require, stored
-from ciml.cli.console import Console, Live
-from ciml.cli.invocation import Invocation
+from ciml.cli.console import Live
 from ciml.cli.running import Running
-from ciml.cli.wiring import Place
-from ciml.core.errors import CimlError, RejectedError
+from ciml.core.errors import RejectedError
 from ciml.core.ids import StageName
 from ciml.core.judged import Judged
-from ciml.core.key import model_recipe
 from ciml.core.lineage import RunTrace
 from ciml.core.pipeline import Model
 from ciml.core.plan import Known, LeftOut, State
-from ciml.core.producers import Producers
 from ciml.core.results import Skipped
-from ciml.core.trust import may_register
 from ciml.core.verdict import Status
 
 
@@ -31,31 +26,15 @@ class Registering:
     """The models of one commit on their way into the registry.
 
     Args:
-        place: where the call works.
-        project: the work tree's.
-        prepared: its graph.
-        invocation: how ciml was called.
-        console: where lines go.
-        running: the run that the models come from; None where nothing was run.
+        running: the run that the models come from, or one of which nothing was run.
+        prepared: the graph of the work tree.
     """
 
-    def __init__(
-        self,
-        place: Place,
-        project: Project,
-        prepared: Prepared,
-        invocation: Invocation,
-        console: Console,
-        *,
-        running: Running | None = None,
-    ) -> None:
-        self._place = place
-        self._project = project
+    def __init__(self, running: Running, prepared: Prepared) -> None:
+        self._running = running
+        self._project = running.project
         self._prepared = prepared
-        self._invocation = invocation
-        self._run = running or Running(place, project, invocation, console, jobs=1)
-        self._console = console
-        self.registries = self._run.registries
+        self.registries = running.registries
         self._states = stored(prepared)
 
     def models(self, name: str | None) -> list[Model]:
@@ -64,19 +43,12 @@ class Registering:
             return [self.registries.model(name)]
         return list(self._project.pipeline.models.values())
 
-    def may_register(self) -> CimlError | None:
-        """Why nothing of this may be registered, or None where it may."""
-        dirty = (*self._project.tree.dirty, *self._prepared.edited) if self._prepared.dirty else ()
-        return may_register(self.registries.standing(self._project.tree.commit, dirty))
-
     def known(self, model: Model) -> Registered | None:
         """The version that the commit's recipe has already, where its bytes are not here and need not be."""
-        maker = Producers(self._prepared.graph.pipeline.stages.values()).maker(model.path)
-        assert maker is not None, f"{model.path} has no maker"
-        recipe = model_recipe(model.name, self._prepared.graph.recipes[maker])
+        graph = self._prepared.graph
         state = self.registries.read(model.name)
-        version = state.recipes.get(recipe)
-        if version is None or isinstance(self._states[maker], Known):
+        version = state.recipes.get(recipe_of(model, graph))
+        if version is None or isinstance(self._states[maker_of(model, graph)], Known):
             return None
         ledger, registry = self.registries.ledger(model.name), self.registries.registry
         upheld(version, ledger=ledger, registry=registry, state=state, alias=model.champion.alias)
@@ -90,33 +62,18 @@ class Registering:
             RepositoryError: a model must be judged, and what its gate reads is not all in the store.
         """
         states = self._states
-        with Live(self._console, 0) as live:
+        with Live(self._running.console, 0) as live:
             found = judge(
                 self._project,
                 self._prepared,
-                self._run.means(live),
+                self._running.means(live),
                 states,
-                self._orders(),
+                Orders(self._project, self._prepared.graph, self._prepared.evidence),
                 models={model.name: model for model in models},
                 anew=anew,
                 ready=lambda model: require(self._prepared, states, model),
             )
-        return found, self._run.trace(self._prepared, _results(states), found, seconds=0.0)
-
-    def _orders(self) -> Orders:
-        return Orders(
-            self._prepared.graph,
-            self._project.tree,
-            self._project.store,
-            self._prepared.evidence,
-            digests=self._project.memory.digests,
-            dump=self._project.documents.dump,
-            bring=brought(self._project),
-        )
-
-    def proposal(self, judged: Judged, run: RunTrace) -> Proposal:
-        """What is to be registered; its provenance is signed where a key is configured."""
-        return proposal(judged, run, self._project.store, seal=self._seal)
+        return found, self._running.trace(self._prepared, _results(states), found, seconds=0.0)
 
     def register(self, judged: Judged, run: RunTrace, *, override: str | None) -> Registered | RejectedError | None:
         """What came of one model: a rejection is an answer, for there may be others; None for one left out."""
@@ -128,15 +85,17 @@ class Registering:
         if judged.artifact is None:
             require(self._prepared, self._states, judged.model)
         services = self.registries.services(judged.model.name)
+        proposed = proposal(judged, run, self._project.store, seal=self._seal)
         try:
-            return register(self.proposal(judged, run), self.registries.author(), services, override=override)
+            return register(proposed, self.registries.author(), services, override=override)
         except RejectedError as error:
             return error
 
     def _seal(self, statement: bytes) -> bytes:
+        """The statement, signed where a key is configured."""
         from ciml.adapters.signing import KEY_VARIABLE, seal
 
-        key = self._invocation.environ.get(KEY_VARIABLE)
+        key = self._running.invocation.environ.get(KEY_VARIABLE)
         return seal(statement, key_file=key) if key else statement
 
 

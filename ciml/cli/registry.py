@@ -177,8 +177,8 @@ class Registries:
             contained=bool(self._of_push and tip and head and repository.reaches(tip, head)),
         )
 
-    def fetch(self, registration: Registration) -> None:
-        """Put a version's files into the store, verified by their digest.
+    def fetch(self, model: ModelName, registration: Registration) -> None:
+        """Put the files of a model's version into the store, verified by their digest.
 
         Raises:
             IntegrityError: the registry has other files than the ledger says.
@@ -187,18 +187,13 @@ class Registries:
         artifact = registration.artifact
         if store.has(artifact):
             return
-        row = self.registry.row(self._model_of(registration), registration.version)
+        row = self.registry.row(model, registration.version)
         if row is None:
             raise IntegrityError(f"version {registration.version} is gone from the registry {self.registry.identity}")
         with _scratch(f"{self._place.state}/registry/tmp") as folder:
             target = f"{folder}/model"
             self.registry.fetch(row, artifact, target)
             store.put_path(target, name=artifact.path)
-
-    def _model_of(self, registration: Registration) -> ModelName:
-        return next(
-            name for name, state in self._states.items() if state.versions.get(registration.version) == registration
-        )
 
 
 @contextmanager

@@ -1,12 +1,11 @@
-"""A run from the command line: its executor, its ledgers, its record, and how it is shown."""
+"""A run from the command line: its executor, its ledgers, its record."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from ciml import __version__
 from ciml.adapters.executors.local import LocalExecutor
@@ -15,26 +14,22 @@ from ciml.app.perform import Means, Performance
 from ciml.app.plan import Prepared
 from ciml.app.ports import Executor
 from ciml.app.project import Project
-from ciml.cli.commands.plan import changes_document
 from ciml.cli.console import Console, Live
-from ciml.cli.datachecking import data_document, show_data, show_findings
 from ciml.cli.invocation import Invocation
 from ciml.cli.progress import Progress
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import Place, journal
-from ciml.core import verdict as verdicts
 from ciml.core.changes import CONFIGURATION
+from ciml.core.errors import CimlError
 from ciml.core.event import Event
 from ciml.core.forgotten import Known
-from ciml.core.ids import CommitSha, Digest, GitOid, RepoPath, StageName
+from ciml.core.ids import Digest, GitOid, RepoPath, StageName
 from ciml.core.judged import Judged
 from ciml.core.lineage import ChampionLine, ModelTrace, RunTrace, StageTrace, check_lines, run_id, trace
 from ciml.core.pipeline import Pipeline
-from ciml.core.plan import Decision, Graph
-from ciml.core.results import Cancelled, Failed, Ran, Skipped, StageResult, told
-
-if TYPE_CHECKING:
-    from ciml.core.datachecks import DataVerdict
+from ciml.core.plan import Graph
+from ciml.core.results import StageResult
+from ciml.core.trust import refusal
 
 
 class Running:
@@ -57,51 +52,56 @@ class Running:
         invocation: Invocation,
         console: Console,
         *,
-        jobs: int,
+        jobs: int = 1,
         registries: Registries | None = None,
         event: Event | None = None,
     ) -> None:
         self.started = datetime.now(UTC)
         self.id = run_id(self.started, secrets.token_hex(3))
         self.registries = registries or Registries(place, project.pipeline, invocation.environ)
+        self.place = place
+        self.project = project
+        self.invocation = invocation
+        self.console = console
         self._event = event
-        self._place = place
-        self._project = project
-        self._invocation = invocation
-        self._console = console
         self._jobs = jobs
 
     def means(self, live: Live) -> Means:
         """What the run needs besides the project."""
-        progress = Progress(self._console, live)
+        progress = Progress(self.console, live)
         return Means(
             executor=lambda: self._executor(progress),
             ledgers=self.registries,
             fetch=self.registries.fetch,
             observer=progress,
-            rescoring=Progress(self._console, live, about="champion on this data: "),
-            warn=self._console.warn,
+            rescoring=Progress(self.console, live, about="champion on this data: "),
+            warn=self.console.warn,
         )
 
     def _executor(self, progress: Progress) -> Executor:
-        environ = self._invocation.environ
+        environ = self.invocation.environ
         return LocalExecutor(
-            self._project.store,
-            self._place.state,
+            self.project.store,
+            self.place.state,
             run=self.id,
-            work_tree=self._place.root or "",
+            work_tree=self.place.root or "",
             capacity=resources(environ),
             jobs=self._jobs,
             environ=environ,
-            known=lambda: known(self._project),
+            known=lambda: known(self.project),
             on_output=progress.output,
         )
+
+    def refusal(self, prepared: Prepared) -> CimlError | None:
+        """Why nothing of this run may be registered, or None where it may."""
+        dirty = (*self.project.tree.dirty, *prepared.edited) if prepared.dirty else ()
+        return refusal(self.registries.standing(self.project.tree.commit, dirty))
 
     def record(self, made: Performance) -> RunTrace:
         """The run's record, which is in the clone's journal from now on."""
         recorded = self.trace(made.prepared, made.results, made.judged, seconds=made.seconds)
-        if not (made.idle and self._project.last_commit == self._project.tree.commit):
-            journal(self._place).write(recorded)
+        if not (made.idle and self.project.last_commit == self.project.tree.commit):
+            journal(self.place).write(recorded)
         return recorded
 
     def trace(
@@ -113,8 +113,8 @@ class Running:
         seconds: float,
     ) -> RunTrace:
         """What a lineage keeps of results, however they came to be."""
-        graph, repository, environ = prepared.graph, self._place.repository, self._invocation.environ
-        head = self._project.tree.commit
+        graph, repository, environ = prepared.graph, self.place.repository, self.invocation.environ
+        head = self.project.tree.commit
         return RunTrace(
             id=self.id,
             commit=repository.commit(head) if head else None,
@@ -128,7 +128,7 @@ class Running:
             seconds=round(seconds, 3),
             ciml=__version__,
             builder=builder(environ) if self._event else "",
-            pipeline=Digest(hashlib.sha256(self._project.tree.read(CONFIGURATION) or b"").hexdigest()),
+            pipeline=Digest(hashlib.sha256(self.project.tree.read(CONFIGURATION) or b"").hexdigest()),
             requirements=GitOid(graph.surroundings.requirements) if graph.surroundings.requirements else None,
             stages=tuple(_traced(graph, name, result) for name, result in results.items()),
             models=tuple(model_trace(item, version=self.version_of(item)) for item in judged),
@@ -186,116 +186,3 @@ def model_trace(judged: Judged, *, version: int | None = None) -> ModelTrace:
         policy=judged.policy,
         version=version,
     )
-
-
-# What is shown.
-
-
-def show(
-    head: CommitSha | None,
-    made: Performance,
-    versions: Mapping[str, int],
-    console: Console,
-    *,
-    data: Sequence[DataVerdict] = (),
-) -> None:
-    """Print what came of a run.
-
-    Args:
-        head: the commit that was run.
-        made: the run.
-        versions: model -> registered version of its recipe, where there is one.
-        console: where to.
-        data: what the checks on data said before.
-    """
-    checked = {"data": data_document(data)} if data else {}
-    console.document(document(head, made, versions) | checked)
-    show_data(data, console)
-    counts: dict[str, int] = {}
-    for result in made.results.values():
-        counts[_word(result)] = counts.get(_word(result), 0) + 1
-    idle = counts.keys() <= {"up to date", "left out"}
-    shown = ", ".join(f"{count} {word}" for word, count in counts.items()) or "no stage was run"
-    console.line(f"Nothing to do: {shown}." if idle and counts else f"{shown} in {made.seconds:.1f} s.")
-    for judged in made.judged:
-        show_verdict(judged, console)
-
-
-def show_verdict(judged: Judged, console: Console) -> None:
-    """Print a verdict: one line, then a line a check."""
-    verdict = judged.verdict
-    again = " (recorded: nothing was judged again)" if judged.recorded else ""
-    console.line()
-    console.line(f"{verdict.model}: {verdict.status} – {verdict.reason}{again}")
-    if verdict.findings:
-        show_findings(verdict.findings, console)
-    for note in verdict.notes:
-        console.line(f"note: {note}")
-    if verdict.hint:
-        console.line(f"hint: {verdict.hint}")
-
-
-def document(head: CommitSha | None, made: Performance, versions: Mapping[str, int]) -> dict[str, object]:
-    """The run as `--json` prints it."""
-    prepared = made.prepared
-    return {
-        "base": prepared.base,
-        "head": head,
-        "dirty": prepared.dirty,
-        "changes": changes_document(prepared.changes),
-        "stages": [_stage(name, made, made.decisions.get(name), result) for name, result in made.results.items()],
-        "models": [model_document(judged, versions.get(judged.model.name)) for judged in made.judged],
-    }
-
-
-def model_document(judged: Judged, version: int | None) -> dict[str, object]:
-    """A judged model as `--json` prints it."""
-    verdict = judged.verdict
-    champion = verdict.champion
-    return {
-        "name": verdict.model,
-        "metrics": verdict.metrics,
-        "champion": {"version": int(champion.version), "metrics": champion.metrics} if champion else None,
-        "verdict": verdict.status,
-        "reason": verdict.reason,
-        "checks": verdicts.checks(verdict.findings),
-        "recipe": judged.recipe,
-        "version": version,
-    }
-
-
-def _stage(name: StageName, made: Performance, decision: Decision | None, result: StageResult) -> dict[str, object]:
-    exit_code = seconds = None
-    match result:
-        case Ran():
-            exit_code, seconds = 0, result.record.seconds
-        case Failed():
-            exit_code, seconds = result.exit_code, result.seconds
-    reason = result.reason if isinstance(result, Failed | Cancelled) else decision.reason if decision else ""
-    return {
-        "name": name,
-        "action": decision.action if decision else "run",
-        "reason": reason,
-        "recipe": made.prepared.graph.recipes[name],
-        "key": decision.key if decision else None,
-        "result": _result(result),
-        "seconds": seconds,
-        "exit_code": exit_code,
-    }
-
-
-def _result(result: StageResult) -> str:
-    """As `--json` has it: to whoever reads that, a stage that was not started was left out."""
-    return "skipped" if isinstance(result, Cancelled) else told(result)
-
-
-def _word(result: StageResult) -> str:
-    match result:
-        case Skipped(record=None):
-            return "left out"
-        case Skipped():
-            return "up to date"
-        case Cancelled():
-            return "not run"
-        case _:
-            return _result(result)

@@ -15,6 +15,7 @@ from ciml.core.event import MAIN, space_of
 from ciml.core.ids import CommitSha
 from ciml.core.neutralise import harmless_text
 from ciml.core.pipeline import Pipeline
+from ciml.core.places import OWN, check_store
 
 if TYPE_CHECKING:
     from ciml.adapters.stores.shared import SharedStore
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 VARIABLE = "CIML_STORE"
 """The environment variable that names another store than `ciml.yaml` does; `local` is the clone's own."""
-
-OWN = "local"
 
 
 def open_store(
@@ -54,7 +53,8 @@ def open_store(
     if named == OWN:
         return place.use(place.store)
     if "://" not in named:
-        return place.use(LocalStore(_folder(named), space=space or _nobodys(place), reads=reads))
+        check_store(named)
+        return place.use(LocalStore(named, space=space or _nobodys(place), reads=reads))
     from ciml.adapters.stores.shared import SharedStore
     from ciml.core.s3 import s3_address
 
@@ -76,15 +76,6 @@ def personal_store(place: Place, pipeline: Pipeline, environ: Mapping[str, str])
     """The store of somebody at a terminal: in a shared one the user has a space, and believes `main` besides."""
     user = environ.get("CIML_USER") or environ.get("USER") or environ.get("LOGNAME") or "unknown"
     return open_store(place, pipeline, environ, space=space_of("user", user), reads=(MAIN,))
-
-
-def _folder(named: str) -> str:
-    if not os.path.isabs(named):
-        raise ConfigurationError(
-            f"store: {named!r} is neither an s3:// address nor an absolute path",
-            hint="A folder that several clones share has one absolute path for all of them.",
-        )
-    return named
 
 
 def _nobodys(place: Place) -> str:

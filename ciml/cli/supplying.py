@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Sequence
 
 from ciml.adapters.datatree import DataTree
 from ciml.adapters.manifests import parse
@@ -62,6 +63,12 @@ class Supplying:
             raise ConfigurationError(f"{text} leaves the repository", hint=f"Data lies below {root}.")
         path = RepoPath(full[len(root) + 1 :])
         return stands_for(path) or path
+
+    def words(self, paths: Iterable[RepoPath]) -> str:
+        """Paths as words of a command, for who types it where this call was made."""
+        here, root = os.path.realpath(self._invocation.directory), os.path.realpath(self._root)
+        found = (os.path.relpath(f"{root}/{path}", here) for path in paths)
+        return shlex.join(f"./{word}" if word.startswith("-") else word for word in found)
 
     def manifests(self, texts: Sequence[str] = (), *, tree: Tree | None = None) -> list[Manifest]:
         """The manifests that the user means, or all; of the work tree where no other tree is given."""

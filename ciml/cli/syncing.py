@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ciml.adapters.git.branches import Branches
-from ciml.adapters.git.credentials import with_token
 from ciml.adapters.manifests import dump, parse
 from ciml.app.sync import Means, RefusedError, Synced, arrived, commit_arrivals, files_of, propose_arrivals, texts
 from ciml.cli.console import Console
+from ciml.cli.forge import forge_of, with_job_token
 from ciml.cli.invocation import Invocation
 from ciml.cli.moving import Moving
 from ciml.cli.supplying import Supplying
@@ -21,12 +21,14 @@ from ciml.core.arrival import lines
 from ciml.core.errors import ConfigurationError, ExitCode, RepositoryError
 from ciml.core.ids import RepoPath
 from ciml.core.s3 import s3_address
+from ciml.core.trigger import repository_of
 
-_SERVER = "https://github.com"
+if TYPE_CHECKING:
+    from ciml.adapters.github.forge import GitHub
+
 _REMOTE = "origin"
 _LARGEST = 10**9
 """Bytes of data whose tables are read without being asked to: in a CI job all of it is fetched."""
-_NAME = re.compile(r"(?:[a-z+]+://(?:[^@/]*@)?[^/]+/|(?:[^@/:]+@)?[^/:]+:)(?P<name>[^/]+/[^/]+?)(?:\.git)?/?")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,10 +51,7 @@ def sync(invocation: Invocation, wanted: Wanted, *, document: bool = True) -> Ex
         document: print the JSON document; not where a call prints one of its own.
     """
     console = Console(invocation)
-    environ = invocation.environ
-    token = environ.get("CIML_TOKEN") or ""
-    seen = with_token(environ, server=environ.get("GITHUB_SERVER_URL") or _SERVER, token=token)
-    invocation = msgspec.structs.replace(invocation, environ=seen)
+    invocation = with_job_token(invocation)
     with open_place(invocation) as place, Moving("reading") as meter:
         at = Supplying(place, invocation, meter)
         syncing = _Syncing(place, at, invocation, console, wanted)
@@ -68,7 +67,7 @@ def sync(invocation: Invocation, wanted: Wanted, *, document: bool = True) -> Ex
     if size:
         console.line(f"{bytes_text(size)} were read.")
     if synced.base is None and synced.arrivals:
-        console.line(f"To commit it: git add {' '.join(item.manifest for item in synced.arrivals)}")
+        console.line(f"To commit it: git add {at.words(item.manifest for item in synced.arrivals)}")
     return ExitCode.OK
 
 
@@ -94,7 +93,7 @@ class _Syncing:
                 self._branch(), self._branches, self._place.repository.commit_tree, self._means(), paths
             )
         except RefusedError as error:
-            if self._forge_name() is None:
+            if self._forge() is None:
                 raise
             self._console.warn(f"{error.message}; it becomes a pull request")
             return self._proposed(paths)
@@ -147,13 +146,11 @@ class _Syncing:
             raise RepositoryError("no branch is checked out", hint="--branch NAME says where the commit goes.")
         return found
 
-    def _forge_name(self) -> str | None:
-        """`owner/name` of the repository where there is a token for its forge."""
+    def _forge(self) -> GitHub | None:
+        """The service that hosts the repository, where there is a token for it."""
         environ = self._invocation.environ
-        if not environ.get("CIML_TOKEN"):
-            return None
-        found = _NAME.fullmatch(self._place.repository.remote_url(_REMOTE) or "")
-        return environ.get("GITHUB_REPOSITORY") or (found["name"] if found else None)
+        named = environ.get("GITHUB_REPOSITORY") or repository_of(self._place.repository.remote_url(_REMOTE) or "")
+        return forge_of(named or "", environ, comment=False)
 
     def _open_page(self, base: str, head: str, title: str, body: str) -> str:
         if not self._has_remote:
@@ -161,14 +158,10 @@ class _Syncing:
                 f"{head} is written here, and no pull request is opened: there is no remote {_REMOTE}",
                 hint=f"git remote add {_REMOTE} URL; or `ciml data sync --commit` for a commit on the branch.",
             )
-        name = self._forge_name()
-        if name is None:
+        forge = self._forge()
+        if forge is None:
             raise ConfigurationError(
                 f"{head} is pushed, and no pull request is opened: there is no token for the forge",
                 hint="CIML_TOKEN has to hold one that may write pull requests; in GitHub Actions ${{ github.token }}.",
             )
-        from ciml.adapters.github.forge import GitHub
-
-        url = self._invocation.environ.get("GITHUB_API_URL") or "https://api.github.com"
-        forge = GitHub(name, self._invocation.environ["CIML_TOKEN"], url=url, comment=False)
         return forge.create_pull_request(branch=head, base=base, title=title, body=body)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from ciml.core.history import DeploymentLine
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.key import digest
-from ciml.core.lineage import CheckLine, ModelTrace, RunTrace, StageTrace, check_lines, one_line, shown
+from ciml.core.lineage import ModelTrace, RunTrace, StageTrace, check_lines, check_text, one_line
 from ciml.core.url import bare, without_secrets
 from ciml.core.value import Value
 from ciml.core.verdict import Finding
@@ -66,7 +66,7 @@ def rejected(model: ModelTrace, run: RunTrace, *, verdict: Digest) -> Alert:
         verdict: the judgement's key: the same judgement is told once, however often it is met.
     """
     failed = [check for check in model.checks if not check.passed]
-    lines = [_check(check) for check in failed] or [plain(model.reason)]
+    lines = [check_text(check, plain) for check in failed] or [plain(model.reason)]
     return Alert(
         occasion=Occasion.REJECTED,
         key=digest("ciml/alert/1", Occasion.REJECTED, verdict),
@@ -86,7 +86,7 @@ def data_rejected(path: RepoPath, reason: str, findings: Sequence[Finding], run:
         data: its digest: the same data is told of once, as long as the same checks fail.
     """
     failed = [finding for finding in findings if not finding.passed]
-    lines = [_check(line) for line in check_lines(failed)]
+    lines = [check_text(line, plain) for line in check_lines(failed)]
     return Alert(
         occasion=Occasion.REJECTED,
         key=digest("ciml/alert/1", "data", bare(run.repository), path, data, [item.check for item in failed]),
@@ -137,12 +137,6 @@ _ACTIVE = (
     (re.compile(r"(?i)\bwww\."), "www\u200b."),
     (re.compile(r"^(?=[#/!>*+=|-])"), "\u200b"),
 )
-
-
-def _check(check: CheckLine) -> str:
-    sides = " and ".join(plain(shown(side)) for side in (check.left, check.right) if side is not None)
-    because = plain(check.detail) or (f"with {sides}" if sides else "")
-    return f"✗ {plain(check.check)}" + (f": {because}" if because else "")
 
 
 def _at(run: RunTrace) -> str:

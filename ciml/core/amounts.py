@@ -1,8 +1,12 @@
-"""How much, as people read it: bytes, files, differences."""
+"""How much, as people read it: bytes, files, differences, the first of many."""
 
 from __future__ import annotations
 
-from ciml.core.dataset import Tally
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ciml.core.dataset import Tally
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -30,3 +34,9 @@ def tally_text(tally: Tally) -> str:
     if not counts:
         return "nothing differs"
     return f"{', '.join(counts)} (+{bytes_text(tally.bytes_added)}, -{bytes_text(tally.bytes_removed)})"
+
+
+def some_of(items: Sequence[str], most: int) -> str:
+    """`a, b and 3 more`: the first of them, at most so many."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more

@@ -79,11 +79,6 @@ def down(whole: Ancestry, starts: Iterable[str]) -> Ancestry:
     return _reach(whole, starts, lambda edge: (edge.source, edge.target))
 
 
-def around(whole: Ancestry, starts: Sequence[str]) -> Ancestry:
-    """What made the starts, and what came of them."""
-    return union(up(whole, starts), down(whole, starts))
-
-
 def union(first: Ancestry, second: Ancestry) -> Ancestry:
     """Both graphs as one."""
     return Ancestry(nodes=first.nodes | second.nodes, edges=tuple(dict.fromkeys((*first.edges, *second.edges))))
@@ -126,7 +121,8 @@ def ancestry(
     """The graph of these runs and of the versions and deployments that the ledger knows.
 
     A version is tied to the runs whose recipe it has *and* whose bytes are its own: a run of the
-    same recipe that made other bytes did not make it.
+    same recipe that made other bytes did not make it. A run whose gate rejected these bytes, or could not
+    judge them, neither asked for the version nor judged it.
 
     Args:
         runs: what was recorded.
@@ -301,11 +297,24 @@ class _Builder:
                 continue
             name = version_id(version.model, version.version)
             self._edge(artifact, name, "registered as")
+            if not _let_through(model, run, version):
+                continue
             if commit and run.commit and run.commit.sha not in version.commits:
                 self._edge(commit, name, "asked for")
             for stage in run.stages:
                 if stage.record and stage.record.metrics and (not model.stages or stage.name in model.stages):
                     self._edge(stages[stage.name], name, "judged by")
+
+
+def _let_through(model: ModelTrace, run: RunTrace, version: VersionLine) -> bool:
+    """Whether a version with the run's bytes may come of what the run said of them: a rejection made none.
+
+    Only a person lets a rejected model through, at the commit that was rejected.
+    """
+    if model.verdict in ("accepted", "unchanged"):
+        return True
+    at_its_commit = not run.dirty and run.commit is not None and run.commit.sha in version.commits
+    return at_its_commit and not version.verdict.startswith("accepted")
 
 
 def _judged(model: ModelTrace) -> dict[str, Fact]:

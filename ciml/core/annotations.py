@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, TypeGuard
 
-from ciml.core.lineage import CheckLine
+from ciml.core.lineage import check_text
 from ciml.core.markdown.text import plain, visible
 from ciml.core.report import ModelReport, Report, StageLine
 from ciml.core.value import Value
-from ciml.core.verdict import shown
 
 Level = Literal["notice", "warning", "failure"]
 
@@ -67,11 +66,5 @@ _VERDICTS = {"rejected": "rejected", "not-judged": "the gate could not be evalua
 
 
 def _rejection(model: ModelReport) -> str:
-    failed = [_check(check) for check in model.checks if not check.passed]
+    failed = [check_text(check, plain) for check in model.checks if not check.passed]
     return "\n".join((plain(model.reason) or "no reason is known", *failed))[:_MESSAGE]
-
-
-def _check(check: CheckLine) -> str:
-    sides = " and ".join(plain(shown(side)) for side in (check.left, check.right) if side is not None)
-    because = plain(check.detail) or (f"with {sides}" if sides else "")
-    return f"✗ {plain(check.check)}" + (f": {because}" if because else "")

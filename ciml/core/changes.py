@@ -34,11 +34,6 @@ class ChangeSet(Value, frozen=True, kw_only=True):
     reason: str | None = None
     """Why the base is not known, so that everything counts as changed; None where it is known."""
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing changed."""
-        return self.reason is None and not (self.code or self.data or self.params)
-
 
 def change_set(
     paths: Iterable[RepoPath],

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.value import Value
+
+if TYPE_CHECKING:
+    from ciml.core.manifest import Manifest
 
 
 class DataState(StrEnum):
@@ -14,10 +18,14 @@ class DataState(StrEnum):
     UP_TO_DATE = "up-to-date"
     EDITED = "edited"
     """It lies there, and is not what the manifest says."""
+    OTHER = "other-version"
+    """It lies there, is not what the manifest says, and all its bytes are in the store: replacing it loses nothing."""
+    MISDESCRIBED = "misdescribed"
+    """It lies there with the digest that the manifest names, and another size or number of files."""
     NOT_HERE = "not-here"
-    """Nothing lies there, and its bytes are in the store."""
+    """Nothing lies there, and all its bytes are in the store."""
     MISSING = "missing"
-    """Nothing lies there, and its bytes are not in the local store either."""
+    """Nothing lies there, and not all of its bytes are in the local store."""
 
 
 class Tally(Value, frozen=True, kw_only=True):
@@ -79,6 +87,17 @@ class DataMove(Value, frozen=True, kw_only=True):
     files_before: int | None
     """None where there was no manifest."""
     size_before: int | None
+
+
+def move_of(path: RepoPath, before: Manifest | None, after: Manifest | None) -> DataMove:
+    """What became of the data at a path, by its manifest before and after; None where there was none."""
+    return DataMove(
+        path=path,
+        files=after.files if after else 0,
+        size=after.size if after else 0,
+        files_before=before.files if before else None,
+        size_before=before.size if before else None,
+    )
 
 
 class TableDifference(Value, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ciml.core import mermaid
+from ciml.core.amounts import bytes_text, some_of
 from ciml.core.ancestry import Ancestry, Edge, Fact, Kind, Node
 from ciml.core.lineage import shown
 
@@ -116,7 +117,7 @@ class _Tree:
         line = "  ".join(part for part in (_what(node), *_details(node)) if part)
         if self._upwards and node.kind in (Kind.CODE, Kind.DATA):
             commits = [self._graph.nodes[other].label for other in self._next.get(name, ())]
-            line += f"  in {_some(commits)}" if commits else ""
+            line += f"  in {some_of(commits, 3)}" if commits else ""
         return line
 
 
@@ -178,20 +179,15 @@ def _size(facts: Mapping[str, Fact]) -> str:
     size = facts.get("size")
     if not isinstance(size, int):
         return ""
-    amount, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
     files = facts.get("files")
     many = f" in {files} files" if isinstance(files, int) and files != 1 else ""
-    return f"{size} B{many}" if unit == "B" else f"{amount:.1f} {unit}{many}"
+    return f"{bytes_text(size)}{many}"
 
 
 def _metrics(facts: Mapping[str, Fact]) -> str:
     metrics = _mapping(facts.get("metrics"))
     listed = [f"{name} {shown(value)}" for name, value in metrics.items()]
-    return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
+    return some_of(listed, 4)
 
 
 def _mapping(fact: Fact) -> Mapping[str, Fact]:
@@ -200,7 +196,3 @@ def _mapping(fact: Fact) -> Mapping[str, Fact]:
 
 def _sequence(fact: Fact) -> Sequence[Fact]:
     return fact if isinstance(fact, Sequence) and not isinstance(fact, str) else ()
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -11,7 +11,6 @@
     ├── RaceError                 8  somebody else was first; run again
     ├── RejectedError            10  a gate rejected, or could not judge
     ├── StageError               11  a stage failed
-    ├── NotReproducibleError     12
     ├── DeploymentError          13
     └── InterruptedRunError     130  (143 for SIGTERM)
 
@@ -146,12 +145,6 @@ class StageError(CimlError):
     """A stage failed."""
 
     code = ExitCode.STAGE
-
-
-class NotReproducibleError(CimlError):
-    """A rebuild differs from what is recorded."""
-
-    code = ExitCode.NOT_REPRODUCIBLE
 
 
 class DeploymentError(CimlError):

@@ -54,8 +54,7 @@ def parts(
     if surroundings:
         found.append(Part(kind="python", name="", value=surroundings.python or "the user's PATH"))
         found.append(Part(kind="requirements", name="", value=surroundings.requirements or "none"))
-        platform = "any" if stage.any_platform else surroundings.platform
-        found.append(Part(kind="platform", name="", value=platform))
+        found.append(Part(kind="platform", name="", value=surroundings.platform_of(stage)))
     return tuple(found)
 
 

@@ -31,6 +31,8 @@ class Findings:
         self.file = file
         self.locate = locate
         self.problems: list[Problem] = []
+        self.unread = False
+        """A params file could not be read, which is a problem of its own: what it would say is not known."""
 
     def add(self, at: KeyPath, message: str, hint: str | None = None) -> None:
         """Note that the part at `at` is wrong; raises ConfigurationError when there are too many to go on."""
@@ -40,6 +42,11 @@ class Findings:
 
         if len(self.problems) >= MAX_PROBLEMS:
             self.stop_if_any()
+
+    def unknown(self, at: KeyPath, parameter: str, hint: str | None, *, prefix: str = "") -> None:
+        """Note that nothing gives a parameter; not where a file that may do so could not be read."""
+        if not self.unread:
+            self.add(at, f"{prefix}unknown parameter '{parameter}'", hint)
 
     def stop_if_any(self) -> None:
         """Raise ConfigurationError with all problems, in the order of the file, if there are any."""

@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Collection, Iterator
 
+from ciml.core.amounts import some_of
 from ciml.core.ids import RepoPath
 from ciml.core.order import WorkOrder
 from ciml.core.pipeline import ParamValue
@@ -120,9 +121,8 @@ def _missing_parameter(log: str, order: WorkOrder, known: Known) -> str | None:
         found = [dotted for dotted in unnamed if f".{key}." in f".{dotted}."]
         if found:
             verb = "are parameters" if len(found) > 1 else "is a parameter"
-            shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
             them = "them" if len(found) > 1 else "it"
-            return f"{unnamed[found[0]]}: {shown} {verb} but stage {order.stage} does not name {them}"
+            return f"{unnamed[found[0]]}: {some_of(found, 3)} {verb} but stage {order.stage} does not name {them}"
     return None
 
 

@@ -69,6 +69,10 @@ class Surroundings(Value, frozen=True, kw_only=True):
     platform: str
     """System, architecture and `environment.python`; part of keys, not of recipes."""
 
+    def platform_of(self, stage: Stage) -> str:
+        """What the stage's key says of the platform."""
+        return "any" if stage.any_platform else self.platform
+
 
 def _declaration(stage: Stage, surroundings: Surroundings) -> tuple[object, ...]:
     """What the recipe and the key share: no clock, host, branch, stage name or platform."""
@@ -144,8 +148,7 @@ def key(
         made: what lies at each produced input, by (stage, output, part).
     """
     have = sorted(_had(item, made) for item in inputs)
-    platform = "any" if stage.any_platform else surroundings.platform
-    return digest("ciml/key/1", *_declaration(stage, surroundings), have, platform)
+    return digest("ciml/key/1", *_declaration(stage, surroundings), have, surroundings.platform_of(stage))
 
 
 def _had(item: Input, made: Mapping[tuple[StageName, str, str], Output]) -> tuple[str, ...]:

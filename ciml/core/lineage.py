@@ -7,20 +7,21 @@ It holds names of secrets at most, never a value, and addresses without users an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
 import msgspec
 
+from ciml.core import verdict
 from ciml.core.errors import IntegrityError
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath, StageName
-from ciml.core.inputs import DataInput, Input, ProducedInput
+from ciml.core.inputs import DataInput, Input
 from ciml.core.pipeline import ParamValue
 from ciml.core.results import Cancelled, Failed, Output, Ran, Record, Skipped, StageResult, Told, record_of, told
 from ciml.core.url import bare, without_secrets
 from ciml.core.value import Value
-from ciml.core.verdict import Finding
+from ciml.core.verdict import Finding, Shown
 
 FORMAT = "ciml/run/1"
 
@@ -60,17 +61,24 @@ class CheckLine(Value, frozen=True, kw_only=True):
 
     check: str
     passed: bool
-    left: float | str | None = None
-    right: float | str | None = None
+    left: Shown = None
+    right: Shown = None
     detail: str = ""
 
 
 def check_lines(findings: Iterable[Finding]) -> tuple[CheckLine, ...]:
-    """The findings of a gate as records and reports keep them."""
+    """The findings of a gate as records, reports and `--json` have them."""
     return tuple(
         CheckLine(check=found.check, passed=found.passed, left=found.left, right=found.right, detail=found.detail)
         for found in findings
     )
+
+
+def check_text(check: CheckLine, plain: Callable[[str], str]) -> str:
+    """`✗ auc > champion.auc: why it did not hold`, every free text in it made `plain`."""
+    sides = " and ".join(plain(verdict.shown(side)) for side in (check.left, check.right) if side is not None)
+    because = plain(check.detail) or (f"with {sides}" if sides else "")
+    return f"✗ {plain(check.check)}" + (f": {because}" if because else "")
 
 
 class ChampionLine(Value, frozen=True, kw_only=True):
@@ -185,19 +193,6 @@ def of_model(run: RunTrace, name: ModelName) -> RunTrace:
     return msgspec.structs.replace(
         run, stages=tuple(stage for stage in run.stages if stage.name in wanted), models=(model,)
     )
-
-
-def makers(stages: Iterable[StageTrace], needed: Iterable[StageName]) -> frozenset[StageName]:
-    """The named stages and all those they read from, directly or not."""
-    by_name = {stage.name: stage for stage in stages}
-    found: set[StageName] = set()
-    waiting = list(needed)
-    while waiting:
-        name = waiting.pop()
-        if name not in found and name in by_name:
-            found.add(name)
-            waiting += [item.stage for item in by_name[name].inputs if isinstance(item, ProducedInput)]
-    return frozenset(found)
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode

@@ -20,6 +20,7 @@ from ciml.core.params import Params, in_force
 from ciml.core.paths import folders, inside_fault, look_alikes, normal, without_case
 from ciml.core.pipeline import Environment, Model, ParamValue, Pipeline, Place, Release, Stage
 from ciml.core.placeholders import PlaceholderError, in_expression, lookup
+from ciml.core.places import check_places
 from ciml.core.producers import Producers, is_glob
 from ciml.core.template import Template, merged, stage, template
 from ciml.core.triggers import parameters, triggers
@@ -293,6 +294,7 @@ def _pipeline(
     warnings: list[str],
     found: Findings,
 ) -> Pipeline:
+    check_places(document, found)
     if not document.stages:
         found.add(("stages",), "there is no stage", "`ciml init` writes a first one")
     return Pipeline(

@@ -120,7 +120,7 @@ def _check(item: str | CheckKeys, around: Surroundings, found: Findings, at: Key
             return ExpressionCheck(expression=text)
         return _comparison(item, around.value, found, at)
     except PlaceholderError as error:
-        found.add(at, str(error), error.hint)
+        error.note(found, at)
     except ConfigurationError as error:
         found.add(at, error.message, error.hint)
     return None

@@ -28,11 +28,6 @@ _CONTROL = re.compile(
 )
 
 
-def lines(text: str) -> list[str]:
-    """The lines of `text` as any reader may see them: every Unicode line end ends one."""
-    return text.splitlines()
-
-
 def harmless(line: str) -> str:
     """One line without terminal control other than colour, and without a command inside it."""
     return _ANYWHERE.sub(r"#\1 #", _CONTROL.sub("", line))
@@ -51,4 +46,5 @@ def neutralise(text: str, *, prefix: str) -> list[str]:
         text: what a stage printed, decoded.
         prefix: begins with a character that is no space and no colon, such as `train | `.
     """
-    return [prefix + harmless(line) for line in lines(text)]
+    # Every line end of Unicode's ends one here, as some reader may see it.
+    return [prefix + harmless(line) for line in text.splitlines()]

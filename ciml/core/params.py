@@ -140,7 +140,7 @@ class _Choice:
                 self._moved.add(name)
             else:
                 hint = suggestion(name, [*self._declared, *self._file_of])
-                self._found.add(at, f"{prefix}unknown parameter '{name}'", hint)
+                self._found.unknown(at, name, hint, prefix=prefix)
         except BadValueError as error:
             self._found.add(at, f"{prefix}{error}", item.help or None if item else None)
 

@@ -125,6 +125,11 @@ class Stage(Value, frozen=True, kw_only=True):
     line: int | None = None
     """Where `ciml.yaml` declares it, from 1."""
 
+    @property
+    def reusable(self) -> bool:
+        """Whether later runs may use what it made; else its record serves one run, or none is kept."""
+        return self.cache and self.isolated and not self.always
+
 
 class ExpressionCheck(Value, frozen=True, kw_only=True, tag="expression"):
     """`auc >= 0.8`, `auc > champion.auc + 0.002`."""
@@ -297,9 +302,9 @@ class Pipeline(Value, frozen=True, kw_only=True):
     release: Release = Release()
     triggers: Triggers = Triggers()
     data: tuple[DataRules, ...] = ()
-    data_lines: dict[RepoPath, int] = {}
-    """Where they stand in this pipeline's ciml.yaml, whosever they are."""
     """What is asked of data before any stage runs."""
+    data_lines: dict[RepoPath, int] = {}
+    """Where that stands in this pipeline's ciml.yaml, whosever rules they are."""
     action: str | None = None
     """The Action that a generated workflow pins: `owner/repository@` and 40 hex digits."""
     parameters: tuple[Parameter, ...] = ()

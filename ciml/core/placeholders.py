@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from ciml.core.declarations import text_of
+from ciml.core.findings import Findings, KeyPath
 from ciml.core.params import Params
 from ciml.core.pipeline import Command, ParamValue, Scalar
 from ciml.core.shell import Quoting, quotings
@@ -30,6 +31,22 @@ class PlaceholderError(ValueError):
         super().__init__(message)
         self.hint = hint
 
+    def note(self, found: Findings, at: KeyPath) -> None:
+        """Note what is wrong with the text at `at`."""
+        found.add(at, str(self), self.hint)
+
+
+class UnknownParameterError(PlaceholderError):
+    """A placeholder names a parameter that nothing gives."""
+
+    def __init__(self, name: str, hint: str) -> None:
+        super().__init__(f"unknown parameter '{name}'", hint)
+        self.name = name
+
+    def note(self, found: Findings, at: KeyPath) -> None:
+        """Note it where all params files could be read."""
+        found.unknown(at, self.name, self.hint)
+
 
 def lookup(params: Params, matrix: dict[str, Scalar] | None) -> Lookup:
     """The look-up for one stage, or one instance; outside a matrix `matrix` is None."""
@@ -48,7 +65,7 @@ def lookup(params: Params, matrix: dict[str, Scalar] | None) -> Lookup:
             raise PlaceholderError(
                 f"params.{key} is a subtree", f"name one of its values: params.{next(iter(subtree))}"
             )
-        raise PlaceholderError(f"unknown parameter '{key}'", params.nearest(key))
+        raise UnknownParameterError(key, params.nearest(key))
 
     return value
 

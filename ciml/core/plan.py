@@ -18,6 +18,7 @@ from ciml.core.inputs import Input, ProducedInput
 from ciml.core.key import Surroundings
 from ciml.core.metrics import Metrics, Undefined, combine, of_stage
 from ciml.core.pipeline import Pipeline, Stage
+from ciml.core.producers import Producers
 from ciml.core.results import Output, Record
 from ciml.core.value import Value
 
@@ -74,6 +75,8 @@ class Graph(Value, frozen=True, kw_only=True):
     """All stages that must have ended first: makers of inputs, conditions, `needs`, a pick's instances."""
     recipes: dict[StageName, Digest]
     surroundings: Surroundings
+    producers: Producers
+    """Of the pipeline's outputs."""
     folders: frozenset[RepoPath] = frozenset()
     """Folders in which a new file could be an input: where declared paths and modules were looked for."""
 

@@ -115,7 +115,7 @@ class Report(Value, frozen=True, kw_only=True):
     subject: str = ""
     """The head commit's first line."""
     conclusion: Literal["success", "failure", "action-required"] = "success"
-    title: str = ""
+    title: str = "nothing to do"
     """One line: `churn accepted: auc 0.91 (+0.02)`."""
     changed: dict[str, tuple[str, ...]] = {}
     """`code`, `data`, `params` -> paths and names that changed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ciml.core.amounts import some_of
 from ciml.core.errors import ConfigurationError, Problem
 
 _OPTIONS = (
@@ -34,8 +35,7 @@ def check_requirements(text: str, *, file: str = "requirements.txt") -> str | No
         raise ConfigurationError(problems=problems)
     if not loose:
         return None
-    shown = ", ".join(loose[:5]) + (f" and {len(loose) - 5} more" if len(loose) > 5 else "")
-    return f"{file}: no exact version for {shown}; another day may install another one"
+    return f"{file}: no exact version for {some_of(loose, 5)}; another day may install another one"
 
 
 def _lines(text: str) -> list[tuple[int, str]]:

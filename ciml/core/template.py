@@ -112,7 +112,7 @@ def _noted(found: Findings, at: KeyPath, make: Callable[P, T], *args: P.args, **
     try:
         return make(*args, **kwargs)
     except PlaceholderError as error:
-        found.add(at, str(error), error.hint)
+        error.note(found, at)
     except ConfigurationError as error:
         found.add(at, error.message, error.hint)
     return None
@@ -208,7 +208,7 @@ def _named(item: Template, value: Lookup, params: Params, found: Findings) -> di
     for index, name in enumerate(() if keys.params is UNSET else keys.params):
         chosen = params.select(name)
         if not chosen:
-            found.add((*item.at, "params", index), f"unknown parameter '{name}'", params.nearest(name))
+            found.unknown((*item.at, "params", index), name, params.nearest(name))
         named |= chosen
     for text in texts(keys):
         if "${{" in text:

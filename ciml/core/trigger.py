@@ -21,7 +21,7 @@ EVENT_TYPE = "ciml-data"
 """What the written workflow's `repository_dispatch` listens to."""
 
 TAG = "ciml:repository"
-_REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_-]{1,39}/[A-Za-z0-9._-]{1,100}")
 _TOKEN = re.compile(r"[A-Za-z0-9_.-]{20,1000}")
 _REMOTE = re.compile(r"(?:[a-z+]+://(?:[^@/]*@)?[^/]+/|(?:[^@/:]+@)?[^/:]+:)(?P<name>[^/]+/[^/]+?)(?:\.git)?/?")
 

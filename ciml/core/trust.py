@@ -27,8 +27,8 @@ class Standing(Value, frozen=True, kw_only=True):
     """The remote's default branch has the commit, at its head or before; told only for the run of a push to it."""
 
 
-def may_register(standing: Standing) -> CimlError | None:
-    """Why this may not be registered, or None where it may.
+def refusal(standing: Standing) -> CimlError | None:
+    """Why nothing may be registered from there, or None where it may.
 
     A dirty tree never: no commit would say what the model was made from. With a shared registry
     only what the default branch has: that the remote holds the commit proves that somebody with

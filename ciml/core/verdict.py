@@ -102,20 +102,6 @@ def rows(findings: Iterable[Finding]) -> tuple[Row, ...]:
     )
 
 
-def checks(findings: Iterable[Finding]) -> list[dict[str, Shown]]:
-    """The findings as `ciml --json run` prints them."""
-    return [
-        {
-            "check": finding.check,
-            "passed": finding.passed,
-            "left": finding.left,
-            "right": finding.right,
-            "detail": finding.detail,
-        }
-        for finding in findings
-    ]
-
-
 def shown(value: Shown, *, beside: Shown = None) -> str:
     """A value in few digits, in all of them where it would look like a different one `beside` it."""
     match value:

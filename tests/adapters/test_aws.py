@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 
 from ciml.adapters.aws import asking
-from ciml.core.errors import ServiceError
+from ciml.core.errors import CimlError, ExitCode, ServiceError
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,29 @@ def test_c103_answers_that_repeat_what_was_signed(error: Exception) -> None:
         raise error
     assert "CANARY" not in f"{caught.value.message} {caught.value.hint}"
     assert caught.value.message.startswith("cannot read s3://b/k: ")
+
+
+def answered(code: str, status: int) -> CimlError:
+    response: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    with pytest.raises(CimlError) as caught, asking("read s3://b/k", action="s3:GetObject", resource="arn"):
+        raise ClientError(response, "GetObject")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "exit_code", "words"),
+    [
+        ("RequestTimeTooSkewed", 403, ExitCode.SERVICE, "this machine's clock is wrong"),
+        ("InvalidObjectState", 403, ExitCode.SERVICE, "the object is in an archive"),
+        ("400", 400, ExitCode.SERVICE, "Credentials that have expired, or another region"),
+        ("ExpiredToken", 400, ExitCode.TRUST, "the credentials have expired"),
+        ("PermanentRedirect", 301, ExitCode.SERVICE, "the bucket is in another region"),
+        ("AccessDenied", 403, ExitCode.TRUST, "Allow s3:GetObject on arn"),
+    ],
+)
+def test_what_a_refusal_is_about(code: str, status: int, exit_code: ExitCode, words: str) -> None:
+    """A wrong clock, an archive, expired credentials and another region are not called a lack of permissions."""
+    error = answered(code, status)
+    assert error.code is exit_code
+    assert words in f"{error.message} {error.hint}"
+    assert ("Allow" in (error.hint or "")) == (code == "AccessDenied")

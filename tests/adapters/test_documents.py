@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -439,3 +440,46 @@ def test_when_reads_named_stages() -> None:
     assert b.when == "stages.a.metrics.auc > 0.5"
     for when in ("stages.c.metrics.auc > 1", "stages.b.metrics.auc > 1", "auc > 1", "import os", "champion.auc > 1"):
         assert problems(f"{head}{when}}}\n")[0].startswith("ciml.yaml:4:15: stages.b.when")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("store", "s4://bucket", "does not start with s3://"),
+        ("store", "relative/folder", "is neither an s3:// address nor an absolute path"),
+        ("store", "s3://A B/x", "which no bucket can be called"),
+        ("ledger", "s3://A B/x", "which no bucket can be called"),
+        ("ledger", "/a/folder", "does not start with s3://"),
+        ("triggers", "{data: [s3://bucket/new/, nowhere]}", "does not start with s3://"),
+    ],
+)
+def test_addresses_are_checked_where_they_stand(key: str, value: str, message: str) -> None:
+    """An address that is none is told with its line and column, as everything else that is wrong."""
+    [problem] = problems(f"{stage_text()}\n{key}: {value}\n")
+
+    line = f"{stage_text()}\n".count("\n") + 1
+    assert re.match(rf"ciml\.yaml:{line}:\d+: {key}", problem), problem
+    assert message in problem
+
+
+@pytest.mark.parametrize("store", ["local", "/srv/store", "s3://bucket/prefix"])
+def test_stores_that_there_can_be(store: str) -> None:
+    """The clone's own, a folder, a bucket."""
+    assert pipeline(f"{stage_text()}\nstore: {store}\n").store == store
+
+
+def test_a_params_file_that_is_missing_is_told_once() -> None:
+    """Not again for each name that it would have given: in `params`, a placeholder, a gate, a profile, with -P."""
+    text = """
+version: 1
+params-files: [nope.yaml]
+profiles: {p: {params: {train.lr: 3}}}
+stages:
+  train: {run: "echo ${{ params.train.lr }}", params: [train], outputs: [m.txt], metrics: [m.json]}
+models:
+  m: {path: m.txt, gate: ["auc > ${{ params.least }}"]}
+"""
+    overrides = {"train.depth": "3"}
+    assert problems(text, profile="p", **overrides) == [
+        "ciml.yaml:3:16: params-files.0: nope.yaml is not in the repository (create it, or remove it here)"
+    ]

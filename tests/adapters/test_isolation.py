@@ -88,6 +88,9 @@ def test_folder_of_another_stage_is_as_new(workshop: Workshop) -> None:
     first = directory(workshop, stages, "a")
     first.fill(workshop.store)
     Path(first.root, "left").touch()
+    Path(first.root, "out", "deep").mkdir()
+    Path(first.root, "out", "deep", "left").touch()
+    os.chmod(Path(first.root, "out"), 0o500)
     os.chmod(first.root, 0o700)
     os.chmod(first.env()["TMPDIR"], 0o500)
     first.remove()
@@ -95,5 +98,6 @@ def test_folder_of_another_stage_is_as_new(workshop: Workshop) -> None:
     second.fill(workshop.store)
 
     assert os.listdir(second.root) == ["out"] and os.listdir(second.env()["TMPDIR"]) == []
-    assert os.stat(second.root).st_mode & 0o777 == 0o755
+    assert os.listdir(Path(second.root, "out")) == []
+    assert os.stat(second.root).st_mode & 0o777 == os.stat(Path(second.root, "out")).st_mode & 0o777 == 0o755
     assert os.stat(second.env()["TMPDIR"]).st_mode & 0o700 == 0o700

@@ -96,7 +96,36 @@ def test_a_dvc_pointer_that_is_none() -> None:
     two = "outs:\n" + "- {md5: 0123456789abcdef0123456789abcdef, path: x}\n" * 2
     assert "it names 2 outputs, not one" in problem(two, POINTER)
     assert "an MD5" in problem("outs:\n- {md5: zz, path: x}\n", POINTER)
+    versioned = "outs:\n- path: raw\n  files:\n  - {relpath: a, md5: 0123456789abcdef0123456789abcdef, size: 1}\n"
+    assert "has no MD5 of the data, which DVC finds by versions in the cloud" in problem(versioned, POINTER)
     assert "data/raw.dvc" in problem("deps: []\n", POINTER)
+
+
+@pytest.mark.parametrize(
+    ("folder", "path", "meant"), [(".", "other", "data/other"), ("..", "raw", "raw"), (".", "s3://b/raw", "s3://b/raw")]
+)
+def test_a_dvc_pointer_for_another_path(folder: str, path: str, meant: str) -> None:
+    """`dvc add --file` and `wdir` can let a pointer stand for something else than what lies beside it."""
+    text = f"wdir: {folder}\nouts:\n- {{md5: 0123456789abcdef0123456789abcdef, path: '{path}'}}\n"
+    assert f"stands for {meant}, and not for data/raw beside it" in problem(text, POINTER)
+
+
+def test_a_dvc_pointer_with_a_folder_of_its_own() -> None:
+    """`wdir` and the path together are the path beside it."""
+    text = "wdir: ..\nouts:\n- {md5: 0123456789abcdef0123456789abcdef, path: data/raw}\n"
+    assert manifest(text, POINTER).path == "data/raw"
+
+
+def test_an_empty_manifest() -> None:
+    """The hint is how data gets a manifest again, not how a project is begun."""
+    assert "`ciml data add data/raw` writes it anew" in problem("\n")
+
+
+def test_a_conflict_in_a_manifest() -> None:
+    """What Git leaves after a merge is named as that, with the line."""
+    text = problem(f"version: 1\n<<<<<<< HEAD\nsha256: {SHA}\n=======\nsha256: {'e' * 64}\n>>>>>>> other\nsize: 1\n")
+    assert "data/raw.manifest.yaml:2:1: holds a conflict of Git's" in text
+    assert "git checkout --ours data/raw.manifest.yaml" in text
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_new_repository_with_a_readme_and_gitignore_is_fine(tmp_path: Path) ->
 
     written = templates.write("sklearn", tmp_path)
 
-    assert (written.kept, written.extended) == (("README.md",), (".gitignore",))
+    assert written.extended == (".gitignore",)
     assert (tmp_path / "README.md").read_text() == "# Mine\n"
     assert (tmp_path / ".gitignore").read_text() == "*.log\n__pycache__/\n/build/\n"
 

@@ -48,12 +48,37 @@ def test_signatures_tell_every_change(tmp_path: Path) -> None:
 def test_emptying(tmp_path: Path) -> None:
     """A folder with little in it is as good as new once it is empty; a link is no folder."""
     top = planted(tmp_path / "top")
-    assert empty(str(top)) and os.listdir(top) == []
+    assert empty(str(top), nothing) and os.listdir(top) == []
     for number in range(40):
         (top / str(number)).touch()
-    assert not empty(str(top))
+    assert not empty(str(top), nothing)
     (tmp_path / "link").symlink_to(top)
-    assert not empty(str(tmp_path / "link"))
+    assert not empty(str(tmp_path / "link"), nothing)
+
+
+def test_emptied_folders_are_offered(tmp_path: Path) -> None:
+    """Each folder below that held little is offered, empty and writable; what is not taken is removed."""
+    top = planted(tmp_path / "top")
+    os.chmod(top / "a" / "b", 0o500)
+    (top / "large").mkdir()
+    for number in range(40):
+        (top / "large" / str(number)).touch()
+
+    def take(name: str, parent: int) -> bool:
+        if name == "b":
+            os.rename(name, tmp_path / "taken", src_dir_fd=parent)
+        else:
+            assert name == "a" and os.listdir(top / "a") == []
+        return name == "b"
+
+    assert empty(str(top), take)
+
+    assert os.listdir(top) == os.listdir(tmp_path / "taken") == []
+    assert os.stat(tmp_path / "taken").st_mode & 0o777 == 0o755
+
+
+def nothing(name: str, parent: int) -> bool:
+    return False
 
 
 def test_counting_stops_when_enough(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class Planted:
     def read(self, model: ModelName) -> LedgerState:
         return self.state
 
-    def fetch(self, registration: Registration) -> None:
+    def fetch(self, model: ModelName, registration: Registration) -> None:
         self.fetched.append(registration.version)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from ciml.app.orders import Orders, brought
+from ciml.app.orders import Orders
 from ciml.app.plan import prepare
 from ciml.app.project import Project
 from ciml.core.ids import Digest, RepoPath, StageName
@@ -71,15 +71,7 @@ def orders(space: Workspace) -> Iterator[tuple[Project, Orders, Mapping[StageNam
         table = Output(path=RepoPath("table.csv"), digest=place.store.put_bytes(b"1,2"), size=3)
         record = Record(key=Digest("k"), recipe=Digest("r"), stage=PREPARE, outputs=(tree, table), platform="any")
         prepared = prepare(project)
-        made = Orders(
-            prepared.graph,
-            project.tree,
-            project.store,
-            prepared.evidence,
-            digests=project.memory.digests,
-            dump=project.documents.dump,
-            bring=brought(project),
-        )
+        made = Orders(project, prepared.graph, prepared.evidence)
         yield project, made, {PREPARE: Known(key=Digest("k"), record=record)}
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from ciml.adapters.stores.local import LocalStore
 from ciml.app.relay import NOT_HANDED_ON, Relay
+from ciml.core.errors import IntegrityError
 from ciml.core.handover import StageOutcome
 from ciml.core.ids import Digest, RepoPath, StageName
 from ciml.core.order import WorkOrder
@@ -31,8 +32,8 @@ def order(key: Digest = KEY) -> WorkOrder:
     return WorkOrder(stage=TRAIN, recipe=key, key=key, outputs=(place,), platform="any")
 
 
-def record(store: LocalStore) -> Record:
-    output = Output(path=MODEL, digest=store.put_bytes(b"weights"), size=7)
+def record(store: LocalStore, output: Output | None = None) -> Record:
+    output = output or Output(path=MODEL, digest=store.put_bytes(b"weights"), size=7)
     return Record(key=KEY, recipe=KEY, stage=TRAIN, outputs=(output,), platform="any", seconds=3.0)
 
 
@@ -89,3 +90,23 @@ def test_a_record_without_its_bytes_does_not_count(store: LocalStore) -> None:
     found = answer(store, Ran(record=msgspec.structs.replace(made, outputs=(lost,))))
     assert isinstance(found, Failed)
     assert "were not handed on" in found.reason
+
+
+@pytest.mark.parametrize("lie", [{"size": 8}, {"files": 9}])
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_size_that_the_bytes_do_not_have(
+    store: LocalStore, tmp_path: Path, lie: dict[str, int], directory: bool
+) -> None:
+    """What a record says of a file or a directory is held against the bytes: exit 7."""
+    made = tmp_path / "made"
+    if directory:
+        made.mkdir()
+        (made / "a").write_bytes(b"weig")
+    (made / "b" if directory else made).write_bytes(b"hts" if directory else b"weights")
+    output = store.put_path(str(made), name=MODEL)
+    assert (output.size, output.directory) == (7, directory)
+    true = record(store, output)
+    assert answer(store, Ran(record=true)) == Ran(record=true)
+    false = record(store, msgspec.structs.replace(output, **lie))
+    with pytest.raises(IntegrityError, match=r"handed on as \d bytes in \d files, and is 7 bytes in \d"):
+        answer(store, Ran(record=false))

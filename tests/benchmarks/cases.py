@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -245,7 +244,7 @@ def _finished(tool: Tool, dag: Dag, here: Path) -> Path:
 
 def _without_outputs(here: Path) -> Callable[[], None]:
     def prepare() -> None:
-        shutil.rmtree(here / "out")
+        peers.set_aside(here, "out")
         (here / "out").mkdir()
 
     return prepare

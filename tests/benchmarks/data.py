@@ -17,6 +17,9 @@ MEMORY_LIMIT_MB = 200.0
 SHAPES = {"10,000 x 100 kB": (10_000, 100_000), "100,000 x 4 kB": (100_000, 4_096)}
 """What is taken in: files and their bytes."""
 
+_KNOWN = (".git/ciml", ".dvc/cache", ".dvc/site", ".dvc/tmp", "data.manifest.yaml", "data.dvc")
+"""All that says that something was taken in; the data stays."""
+
 _HASH = "find data -type f -print0 | xargs -0 -n 256 -P 2 sha256sum > /dev/null"
 _WALK = "import os\nfor at, _, names in os.walk('data'):\n  for name in names: os.lstat(f'{at}/{name}')"
 
@@ -27,9 +30,9 @@ def added(scratch: Path, measure: Measure) -> Iterator[Row]:
         ours, theirs = projects(scratch / name.replace(" ", ""), files, length)
         add, dvc, copy, limit = measure(
             [
-                _command("ciml data add", ("ciml", "data", "add", "data"), ours, _forget(ours)),
-                _command("dvc add", ("dvc", "add", "-q", "data"), theirs, _forget(theirs)),
-                _command("cp -r; sync", ("sh", "-c", "cp -r data copied && sync"), ours, _gone(ours / "copied")),
+                _command("ciml data add", ("ciml", "data", "add", "data"), ours, _without(ours, *_KNOWN)),
+                _command("dvc add", ("dvc", "add", "-q", "data"), theirs, _without(theirs, *_KNOWN)),
+                _command("cp -r; sync", ("sh", "-c", "cp -r data copied && sync"), ours, _without(ours, "copied")),
                 _command("sha256sum on two cores", ("sh", "-c", _HASH), ours),
             ]
         )
@@ -102,21 +105,9 @@ def _fill(path: Path, length: int) -> None:
             file.write(os.urandom(min(1 << 20, length - start)))
 
 
-def _gone(folder: Path) -> Callable[[], None]:
-    """Remove a folder."""
-    return lambda: shutil.rmtree(folder, ignore_errors=True)
-
-
-def _forget(project: Path) -> Callable[[], None]:
-    """Forget that anything was taken in; the data stays."""
-
-    def forget() -> None:
-        for folder in (".git/ciml", ".dvc/cache", ".dvc/site", ".dvc/tmp"):
-            shutil.rmtree(project / folder, onerror=peers.writable_again)
-        for file in ("data.manifest.yaml", "data.dvc"):
-            (project / file).unlink(missing_ok=True)
-
-    return forget
+def _without(project: Path, *paths: str) -> Callable[[], None]:
+    """Set these aside before a run."""
+    return lambda: peers.set_aside(project, *paths)
 
 
 def _command(label: str, argv: tuple[str, ...], here: Path, prepare: Callable[[], None] = lambda: None) -> Command:

@@ -61,20 +61,14 @@ def _nothing_there(tool: str, here: Path, service: Service) -> Callable[[], None
 
     def prepare() -> None:
         service.empty(_BUCKET, f"{tool}/")
-        for gone in (".git/ciml/shared", ".dvc/site", ".dvc/tmp"):
-            shutil.rmtree(here / gone, ignore_errors=True)
+        peers.set_aside(here, ".git/ciml/shared", ".dvc/site", ".dvc/tmp")
 
     return prepare
 
 
 def _nothing_here(tool: str, here: Path) -> Callable[[], None]:
     """A clone that has the manifest alone."""
-
-    def prepare() -> None:
-        for folder in ("data", *_CACHES[tool]):
-            shutil.rmtree(here / folder, onerror=peers.writable_again)
-
-    return prepare
+    return lambda: peers.set_aside(here, "data", *_CACHES[tool])
 
 
 def _all_there(tool: str, service: Service, files: int) -> Callable[[], bool]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,7 +53,7 @@ def _one(local: LocalStore, path: Path, number: int, size: int) -> Digest:
 
 def _pushed(folder: Path, service: Service, digests: list[Digest], label: str, measure: Measure) -> Iterator[Row]:
     def prepare() -> None:
-        shutil.rmtree(folder / "memory", ignore_errors=True)
+        peers.set_aside(folder, "memory")
         service.empty("bench")
 
     commands = [_command(tool, "push", folder, service, prepare) for tool in ("ciml", "boto3")]
@@ -67,11 +66,11 @@ def _pushed(folder: Path, service: Service, digests: list[Digest], label: str, m
 
 
 def _pulled(folder: Path, service: Service, digests: list[Digest], label: str, measure: Measure) -> Iterator[Row]:
-    def prepare() -> None:
-        shutil.rmtree(folder / "store", onerror=_writable)
-
     def all_here() -> bool:
         return all((folder / "store/objects" / digest[:2] / digest[2:]).exists() for digest in digests)
+
+    def prepare() -> None:
+        peers.set_aside(folder, "store")
 
     commands = [_command(tool, "pull", folder, service, prepare)._replace(check=all_here) for tool in ("ciml", "boto3")]
     ours, theirs = measure(commands)
@@ -88,7 +87,3 @@ def _command(tool: str, direction: str, folder: Path, service: Service, prepare:
 
 def _arrived(service: Service, digests: list[Digest]) -> bool:
     return len(service.names("bench", "store/objects/")) == len(digests)
-
-
-def _writable(function: object, path: str, error: object) -> None:
-    """What is gone is gone."""

@@ -155,6 +155,7 @@ def test_a_fork_without_a_registry_is_not_judged(team: Team) -> None:
     assert answer.code == 0, answer
     assert jobs.outputs["verdict"] == "not-judged"
     assert "the champion cannot be read here" in answer.out
+    assert ": gate could not be evaluated" in jobs.summary.splitlines()[0]
     assert team.versions() == [1]
 
 

@@ -84,7 +84,7 @@ def test_what_cannot_be_added(added: Calls) -> None:
     expected = {
         "../outside": (3, "leaves the repository"),
         "/etc/passwd": (3, "leaves the repository"),
-        ".": (3, "is empty"),
+        ".": (3, "that is the whole repository"),
         ".git/config": (3, "lies inside .git"),
         "code/train.py": (4, "git rm -r --cached code/train.py"),
         "code": (4, "Git tracks code"),
@@ -244,6 +244,71 @@ def test_data_that_is_not_here(added: Calls) -> None:
     assert state(added) == "missing"
 
 
+def test_adding_what_did_not_change(added: Calls) -> None:
+    """It says that nothing changed, as an update does, and names nothing to commit."""
+    assert added.json("data", "add", "data/raw")["data"][0]["changed"] is False
+    answer = added.ok("data", "add", "data/raw")
+    assert answer.out.endswith("data/raw.manifest.yaml (up to date)\n"), answer
+    fill(added, {"data/raw/c.csv": "id,x\n5,6\n"})
+    assert added.json("data", "add", "data/raw")["data"][0]["changed"] is True
+
+
+def test_pull_after_git_brought_another_manifest(added: Calls) -> None:
+    """Another version of data is replaced without --force where all its bytes are in the store."""
+    fill(added, {"data/raw/c.csv": "id,x\n5,6\n"})
+    added.ok("data", "update")
+    added.repo.git("commit", "-q", "-a", "-m", "more data")
+    added.repo.git("checkout", "-q", "HEAD~1")
+    assert state(added) == "other-version"
+    answer = added("data", "status")
+    assert "another version, in the store: 1 added" in answer.out
+    assert "`ciml data pull data/raw` puts what the manifest says" in answer.out
+    assert "`ciml data pull data/raw` gets what it says" in added("plan").err
+    refused = added("run")
+    assert (refused.code, "`ciml data pull data/raw` gets what it says" in refused.err) == (4, True)
+    added.ok("data", "pull")
+    assert sorted(os.listdir(added.path / "data/raw")) == ["a.csv", "b.csv"]
+    assert state(added) == "up-to-date"
+
+
+def test_pull_after_git_does_not_replace_what_was_edited_since(added: Calls) -> None:
+    """A version of which one file was edited and is nowhere else stays, exit 4."""
+    fill(added, {"data/raw/c.csv": "id,x\n5,6\n"})
+    added.ok("data", "update")
+    added.repo.git("commit", "-q", "-a", "-m", "more data")
+    added.repo.git("checkout", "-q", "HEAD~1")
+    fill(added, {"data/raw/a.csv": "mine\n"})
+    assert state(added) == "edited"
+    answer = added("data", "pull")
+    assert (answer.code, "would be replaced" in answer.err) == (4, True)
+    assert (added.path / "data/raw/a.csv").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(("key", "wrong"), [("size: 18", "size: 17"), ("files: 2", "files: 3")])
+def test_a_manifest_whose_numbers_were_edited(added: Calls, key: str, wrong: str) -> None:
+    """Status says that the manifest is wrong, and an update writes it anew."""
+    file = added.path / "data/raw.manifest.yaml"
+    right = file.read_text()
+    assert key in right
+    file.write_text(right.replace(key, wrong))
+    assert state(added) == "misdescribed"
+    assert "`ciml data update data/raw` writes the manifest anew" in added("data", "status").out
+    added.ok("data", "update")
+    assert file.read_text() == right
+
+
+def test_a_file_whose_size_was_edited_in_its_manifest(added: Calls) -> None:
+    """Exit 7 names the manifest where the data is not here: it is not called lost."""
+    fill(added, {"one.csv": "id\n1\n"})
+    added.ok("data", "add", "one.csv")
+    file = added.path / "one.csv.manifest.yaml"
+    file.write_text(file.read_text().replace("size: 5", "size: 6"))
+    (added.path / "one.csv").unlink()
+    answer = added("data", "pull", "one.csv")
+    assert (answer.code, "one.csv.manifest.yaml says 6 bytes" in answer.err) == (7, True), answer
+    assert not (added.path / "one.csv").exists()
+
+
 def test_a_path_without_a_manifest(added: Calls) -> None:
     """Exit 2 says how to get one; a part of a directory is no manifest of its own."""
     assert "`ciml data add data/zz` writes one" in added("data", "status", "data/zz").err
@@ -259,7 +324,9 @@ def test_edited_data_is_dirty(added: Calls) -> None:
     fill(added, {"data/raw/b.csv": "id,x\n3,5\n"})
 
     assert added.json("plan")["dirty"] is True
-    assert "warning: data/raw is not what its manifest says: `ciml data update data/raw`" in added.ok("plan").err
+    warning = added.ok("plan").err
+    assert "warning: data/raw is not what its manifest says: before a run, `ciml data pull data/raw`" in warning
+    assert "`ciml data update data/raw`" in warning
     answer = added("run")
     assert answer.code == 4
     assert "data/raw is not what the manifest says" in answer.err
@@ -296,6 +363,42 @@ def test_diff(added: Calls) -> None:
     assert "data/raw: 1 changed (+10 bytes, -9 bytes)\n  ~ data/raw/b.csv  9 bytes -> 10 bytes" in out
     assert added.ok("data", "diff", "HEAD", "HEAD").out == "No data differs.\n"
     assert "data/one.csv is new: 1 added" in added.ok("data", "diff", "HEAD").out
+
+
+def test_commands_in_hints_can_be_typed(added: Calls) -> None:
+    """From a sub-folder the paths are as seen from there; spaces are in quotes, and a dash begins no option."""
+    fill(added, {"my data/a b.csv": "id\n1\n", "-x": "1"})
+    answer = added.ok("-C", "my data", "data", "add", "a b.csv")
+    assert "To commit it: git add ../.gitignore 'a b.csv.manifest.yaml'" in answer.out
+    assert "git add ./-x.manifest.yaml .gitignore" in added.ok("data", "add", "--", "-x").out
+    (added.path / "my data/a b.csv").unlink()
+    assert "`ciml data pull 'my data/a b.csv'`" in added.ok("data", "status").out
+    assert "`ciml data pull 'a b.csv'`" in added.ok("-C", "my data", "data", "status").out
+
+
+def test_the_whole_repository_means_all_data(added: Calls) -> None:
+    """`.` names what is below it."""
+    assert added.json("data", "status", ".") == added.json("data", "status")
+
+
+def test_diff_of_one_path(added: Calls) -> None:
+    """A folder means all data below it; a part of data, or what nothing stands for, is exit 2."""
+    fill(added, {"data/raw/c.csv": "id,x\n5,6\n"})
+    added.ok("data", "update")
+    assert [item["path"] for item in added.json("data", "diff", "HEAD", "HEAD", "data")["data"]] == []
+    added.repo.git("commit", "-q", "-a", "-m", "more data")
+    for name in ("data/raw", "data", "data/raw.manifest.yaml"):
+        assert [item["path"] for item in added.json("data", "diff", "HEAD~1", "HEAD", name)["data"]] == ["data/raw"]
+    answer = added("data", "diff", "HEAD~1", "HEAD", "data/raw/c.csv")
+    assert (answer.code, "data/raw/c.csv is a part of data/raw" in answer.err) == (2, True)
+    assert added("data", "diff", "HEAD~1", "HEAD", "nope").code == 2
+
+
+def test_diff_of_one_path_past_a_manifest_that_was_broken(added: Calls) -> None:
+    """Only the manifests of what is named are read: one that an old commit broke does not stand in the way."""
+    added.repo.commit({"other.manifest.yaml": "<<<<<<< HEAD"})
+    assert added("data", "diff", "HEAD~1", "HEAD").code == 3
+    added.ok("data", "diff", "HEAD~1", "HEAD", "data")
 
 
 def test_a_listing_that_cannot_be_had(added: Calls) -> None:
@@ -401,6 +504,31 @@ def test_a_collection_keeps_data(added: Calls) -> None:
     added.repo.git("checkout", "-q", "v1", "--force")
     added.ok("data", "pull", "--force")
     assert (added.path / "data/raw/a.csv").read_text() == "id,x\n1,2\n"
+
+
+def test_a_collection_keeps_what_is_stashed_or_in_another_work_tree(added: Calls, tmp_path: Path) -> None:
+    """A manifest that is not committed is kept from a collection wherever it lies; one that was dropped is not."""
+    for text in ("dropped", "stashed"):
+        fill(added, {"data/raw/a.csv": text})
+        added.ok("data", "update")
+        added.repo.git("stash")
+    added.repo.git("stash", "drop", "stash@{1}")
+    fill(added, {"new.csv": "stashed too"})
+    added.ok("data", "add", "new.csv")
+    added.repo.git("stash", "--include-untracked")
+    other = tmp_path / "other"
+    added.repo.git("worktree", "add", "-q", "--detach", str(other))
+    fill(added, {"../other/data/raw/a.csv": "elsewhere"})
+    added.ok("-C", str(other), "data", "update")
+    fill(added, {"../other/b.csv": "elsewhere too"})
+    added.ok("-C", str(other), "data", "add", "b.csv")
+    for _ in range(3):
+        added.ok("store", "gc", "--grace", "0")
+    kept = {path.read_bytes() for path in (added.path / ".git/ciml/store/objects").glob("*/*")}
+    assert {b"stashed", b"stashed too", b"elsewhere", b"elsewhere too"} <= kept
+    assert b"dropped" not in kept
+    shutil.rmtree(other)
+    added.ok("store", "gc", "--grace", "0")
 
 
 # Sharing.

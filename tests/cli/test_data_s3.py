@@ -159,7 +159,7 @@ def test_one_object(ciml: Calls, bucket: Bucket) -> None:
     assert (ciml.path / "a.csv").read_text() == "id,x\n1,2\n"
     assert ciml.json("data", "status", "--remote", "a.csv")["data"][0]["at_source"]["changed"] == 1
     ciml.ok("data", "update", "a.csv")
-    assert ciml.json("data", "status", "a.csv")["data"][0]["state"] == "edited"
+    assert ciml.json("data", "status", "a.csv")["data"][0]["state"] == "other-version"
 
 
 def test_a_bucket_without_versions(ciml: Calls, service: Service) -> None:
@@ -188,6 +188,36 @@ def test_a_new_clone_lists_anew(sourced: Calls, bucket: Bucket) -> None:
     answer = sourced("run")
     assert answer.code == 5
     assert "the listing" in answer.err
+
+
+def test_an_update_where_the_listing_of_before_is_nowhere(sourced: Calls, bucket: Bucket) -> None:
+    """Everything is asked for anew, with a warning: nobody is stuck with a manifest that none can read."""
+    forget(sourced)
+    bucket.put("raw/c.csv", "new")
+    answer = sourced.ok("data", "update")
+    assert "data/raw: the listing of before cannot be had here: everything is asked for anew" in answer.err
+    assert manifest(sourced, "data/raw")["files"] == "3"
+    sourced.ok("data", "pull")
+    assert (sourced.path / "data/raw/c.csv").read_text() == "new"
+
+
+def test_status_of_data_that_was_never_fetched(sourced: Calls) -> None:
+    """Where only its listing is here, it is not said to be in the store."""
+    assert sourced.json("data", "status")["data"][0]["state"] == "missing"
+    sourced.ok("data", "pull")
+    shutil.rmtree(sourced.path / "data/raw")
+    assert sourced.json("data", "status")["data"][0]["state"] == "not-here"
+
+
+def test_a_source_that_is_gone(ciml: Calls, bucket: Bucket) -> None:
+    """Exit 3 names the data that comes from there, and its manifest."""
+    ciml.ok("data", "add", f"s3://{bucket.name}/raw/a.csv")
+    bucket.client.delete_object(Bucket=bucket.name, Key="raw/a.csv")
+    for words in (("data", "update"), ("data", "sync")):
+        answer = ciml(*words)
+        assert answer.code == 3
+        assert f"there is no object s3://{bucket.name}/raw/a.csv any more, where a.csv comes from" in answer.err
+        assert "git rm a.csv.manifest.yaml" in answer.err
 
 
 def test_a_large_object_comes_in_parts(ciml: Calls, bucket: Bucket) -> None:
@@ -289,6 +319,32 @@ def test_push_and_pull(shared: Calls) -> None:
     assert (shared.path / "data/raw/sub/b.csv").read_text() == "id,x\n3,4\n"
     assert shared.json("data", "status")["data"][0]["state"] == "up-to-date"
     assert shared.json("data", "pull")["data"][0]["placed"] is False
+
+
+def test_push_of_all_that_is_here(shared: Calls) -> None:
+    """What is not here is told and stands in nobody's way; what is shared already need not be here."""
+    shared.ok("data", "push")
+    forget(shared)
+    shared.repo.commit({"lost.csv.manifest.yaml": f"version: 1\nsha256: {'d' * 64}\nsize: 1\nfiles: 1\n"})
+    (shared.path / "new.csv").write_text("id\n1\n")
+    shared.ok("data", "add", "new.csv")
+    assert "lost.csv: not here" in shared.ok("data", "push").out
+    found = {item["path"]: item["pushed"] for item in shared.json("data", "push")["data"]}
+    assert found == {"data/raw": True, "lost.csv": False, "new.csv": True}
+    assert shared.json("data", "status", "--remote", "new.csv")["data"][0]["shared"] is True
+    shared.ok("data", "push", "data/raw")
+    refused = shared("data", "push", "lost.csv")
+    assert (refused.code, "the data lost.csv is not here" in refused.err) == (4, True)
+
+
+def test_a_listing_alone_is_not_shared_data(shared: Calls, bucket: Bucket) -> None:
+    """Where others can have the listing and not the bytes, status does not say that they are pushed."""
+    shared.ok("data", "push")
+    for text in ("id,x\n1,2\n", "id,x\n3,4\n"):
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        bucket.forget(f"store/objects/{digest[:2]}/{digest[2:]}")
+    forget(shared)
+    assert shared.json("data", "status", "--remote")["data"][0]["shared"] is False
 
 
 def test_a_run_in_a_new_clone(shared: Calls) -> None:

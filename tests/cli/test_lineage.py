@@ -40,6 +40,20 @@ def test_one_versions_lineage_has_nothing_of_another(registered: Calls) -> None:
     assert sorted(ids(registered.json("lineage", "src.txt"), "version")) == ["m/1", "m/2"]
 
 
+def test_a_broken_score_is_not_where_a_version_comes_from(registered: Calls) -> None:
+    """The champion's own bytes scored by a broken evaluation, and rejected: no edge leads from there to the version."""
+    configuration = (registered.path / "ciml.yaml").read_text()
+    assert configuration.count("> m.json") == 1
+    registered.repo.commit({"ciml.yaml": configuration.replace("> m.json", "> m.json; echo broken >> m.json")})
+    assert registered("run").code == 10
+    document = registered.json("lineage", "src.txt")
+    judges = {edge["from"] for edge in document["edges"] if edge["how"] == "judged by"}
+    scored = [node for node in document["nodes"] if node["kind"] == "stage" and node["label"] == "score"]
+
+    assert len(scored) == 2
+    assert [node.get("metrics") is not None for node in scored if node["id"] in judges] == [True]
+
+
 def test_as_text(registered: Calls) -> None:
     """Up and down as a tree, with commit and metric."""
     text = registered.ok("lineage", "m/1").out

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ciml.cli.invocation import Invocation
 from ciml.cli.main import main
+from ciml.cli.registry import Registries
+from ciml.cli.wiring import open_place, project_at
+from ciml.core.ids import ModelName
+from tests.cli.ledgers import state
 from tests.repobuilder import RepoBuilder
 
 CONFIGURATION = """
@@ -38,3 +43,21 @@ def test_a_registered_model_is_restored_and_not_trained_again(
 
     assert log.read_text() == "run\n"
     assert (repo.path / "model.txt").read_text() == "1\n"
+
+
+def test_files_are_fetched_where_no_ledger_was_read(
+    repo: RepoBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose version it is is said to `fetch`, and not guessed from what was read before."""
+    monkeypatch.setenv("TEST_LOG", str(tmp_path / "log"))
+    monkeypatch.chdir(repo.path)
+    repo.commit({"ciml.yaml": CONFIGURATION, "a.txt": "a", ".gitignore": "model.txt\nm.json\n"})
+    assert (main(["run"]), main(["register"])) == (0, 0)
+    shutil.rmtree(repo.path / ".git/ciml/store")
+    registration = state(repo).versions[1]
+
+    invocation = Invocation(directory=str(repo.path), environ=dict(repo.env))
+    with open_place(invocation) as place:
+        registries = Registries(place, project_at(place, invocation, {}).pipeline, invocation.environ)
+        registries.fetch(ModelName("m"), registration)
+        assert place.store.read(registration.artifact.digest) == b"1\n"

@@ -7,7 +7,7 @@ import pytest
 
 from ciml.cli.registry import Registries
 from ciml.core.errors import TrustError
-from ciml.core.trust import Standing, may_register
+from ciml.core.trust import Standing, refusal
 from tests.repobuilder import RepoBuilder
 from tests.workspace import Workspace
 
@@ -43,24 +43,24 @@ def test_the_run_of_an_earlier_push_may_register(origin: RepoBuilder, repo: Repo
 
     found = standing(clone, of_push=True)
     assert found.default_head == repo.head() != found.head
-    assert may_register(found) is None
-    assert isinstance(may_register(standing(clone, of_push=False)), TrustError)
+    assert refusal(found) is None
+    assert isinstance(refusal(standing(clone, of_push=False)), TrustError)
 
 
 @pytest.mark.parametrize("depth", [None, 1], ids=["whole", "shallow"])
 def test_c012_a_spoofed_push_of_a_commit_that_main_has_not(origin: RepoBuilder, depth: int | None) -> None:
     """GITHUB_REF spoofed to refs/heads/main → trust needs the remote's proof, not env; exit 6; R0."""
     clone = origin.clone(depth=depth, branch="topic")
-    refusal = may_register(standing(clone, of_push=True))
-    assert isinstance(refusal, TrustError)
-    assert "is not the pushed head of main" in refusal.message
+    refused = refusal(standing(clone, of_push=True))
+    assert isinstance(refused, TrustError)
+    assert "is not the pushed head of main" in refused.message
 
 
 def test_c012_a_commit_that_nobody_pushed(origin: RepoBuilder) -> None:
     """On top of main, and only here."""
     clone = origin.clone()
     clone.commit({"a": "mine"})
-    assert isinstance(may_register(standing(clone, of_push=True)), TrustError)
+    assert isinstance(refusal(standing(clone, of_push=True)), TrustError)
 
 
 def test_c047_what_a_force_push_has_taken_back_may_not_register(origin: RepoBuilder, repo: RepoBuilder) -> None:
@@ -69,11 +69,11 @@ def test_c047_what_a_force_push_has_taken_back_may_not_register(origin: RepoBuil
     repo.git("reset", "-q", "--hard", "HEAD~1")
     repo.commit({"a": "instead"})
     repo.git("push", "-q", "--force", "origin", "main")
-    assert isinstance(may_register(standing(clone, of_push=True)), TrustError)
+    assert isinstance(refusal(standing(clone, of_push=True)), TrustError)
 
 
 def test_the_head_itself_may_register(origin: RepoBuilder) -> None:
     """Whichever way it is asked."""
     clone = origin.clone()
     for of_push in (True, False):
-        assert may_register(standing(clone, of_push=of_push)) is None
+        assert refusal(standing(clone, of_push=of_push)) is None

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
-from ciml.core.ancestry import Ancestry, Kind, ancestry, around, commit_id, down, up, version_id
+from ciml.core.ancestry import Ancestry, Kind, ancestry, commit_id, down, up, version_id
 from ciml.core.history import history
 from tests.story import CHURN, DEEPER, FIRST, RUNS, TWIN, WORDS, changed, ledger, output
 
@@ -46,14 +47,6 @@ def test_each_node_and_edge_is_there_once_and_every_edge_has_its_ends() -> None:
         assert {end for edge in graph.edges for end in (edge.source, edge.target)} <= graph.nodes.keys()
 
 
-def test_around_is_both_ways() -> None:
-    """What made it and what came of it, in one graph."""
-    whole = around(GRAPH, [SECOND])
-
-    assert whole.nodes.keys() == up(GRAPH, [SECOND]).nodes.keys() | down(GRAPH, [SECOND]).nodes.keys()
-    assert labels(whole, Kind.DEPLOYMENT) == ["production"]
-
-
 def test_a_run_of_the_same_recipe_with_other_bytes_did_not_make_the_version() -> None:
     """A stage that is not deterministic made other bytes: they lead to no version."""
     model = msgspec.structs.replace(RUNS[1].models[0], artifact=output(RUNS[1].models[0].path, "ff"))
@@ -76,3 +69,21 @@ def test_a_commit_that_nothing_mentions_can_be_in_the_graph() -> None:
 
     assert [node.facts["subject"] for node in graph.nodes.values()] == ["Explain it in the README"]
     assert down(graph, [commit_id(WORDS.sha)]) == graph
+
+
+@pytest.mark.parametrize("verdict", ["rejected", "not-judged"])
+def test_a_rejection_is_not_where_an_accepted_version_comes_from(verdict: str) -> None:
+    """The same model scored by something that is broken later: it neither asked for the version nor judged it."""
+    model = msgspec.structs.replace(RUNS[1].models[0], verdict=verdict)
+    broken = changed(RUNS[1], models=(model,))
+    assert "judged by" in {edge.how for edge in ancestry([RUNS[1]], PAST).edges}
+    assert "judged by" not in {edge.how for edge in ancestry([broken], PAST).edges}
+
+
+def test_an_overridden_rejection_leads_to_the_version() -> None:
+    """What a person let through at a commit was judged there."""
+    rejected = msgspec.structs.replace(RUNS[1].models[0], verdict="rejected")
+    let = tuple(msgspec.structs.replace(line, verdict="rejected, overridden") for line in PAST.versions)
+    past = msgspec.structs.replace(PAST, versions=let)
+
+    assert "judged by" in {edge.how for edge in ancestry([changed(RUNS[1], models=(rejected,))], past).edges}

@@ -20,7 +20,7 @@ def test_paths_become_code_and_data() -> None:
 
 def test_a_params_file_is_its_parameters() -> None:
     """The file is no code: a comment in it changes nothing."""
-    assert change_set(paths("params.yaml"), params_files=paths("params.yaml")).empty
+    assert change_set(paths("params.yaml"), params_files=paths("params.yaml")) == ChangeSet()
     changes = change_set(paths("params.yaml"), params_files=paths("params.yaml"), params=["train.lr", "split"])
     assert changes == ChangeSet(params=("split", "train.lr"))
 
@@ -46,5 +46,4 @@ def test_the_environment_is_told_apart() -> None:
 
 def test_an_unknown_base_is_never_nothing() -> None:
     """Where the base is unknown the change set is not empty, even with no path in it."""
-    assert not change_set([], reason="no previous commit").empty
-    assert change_set([]).empty
+    assert change_set([]) == ChangeSet() != change_set([], reason="no previous commit")

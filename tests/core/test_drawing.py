@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ciml.core.ancestry import ancestry, around, commit_id, down, up, version_id
+from ciml.core.ancestry import ancestry, commit_id, down, union, up, version_id
 from ciml.core.drawing import as_json, as_mermaid, as_text
 from ciml.core.history import history
 from tests.story import CHURN, DEEPER, FIRST, RUNS, TWIN, WORDS, ledger
@@ -60,7 +60,7 @@ def test_nothing_is_said_to_be_nothing() -> None:
 
 def test_json_has_the_stable_fields() -> None:
     """Nodes have id and kind, edges have from, to and how; every edge's ends are nodes."""
-    graph = as_json(around(GRAPH, [SECOND]))
+    graph = as_json(union(up(GRAPH, [SECOND]), down(GRAPH, [SECOND])))
     nodes, edges = graph["nodes"], graph["edges"]
     assert isinstance(nodes, list)
     assert isinstance(edges, list)
@@ -74,7 +74,7 @@ def test_json_has_the_stable_fields() -> None:
 
 def test_mermaid_draws_every_node_and_edge() -> None:
     """A line for each node, for each edge, and for the style of each kind there is."""
-    graph = around(GRAPH, [SECOND])
+    graph = union(up(GRAPH, [SECOND]), down(GRAPH, [SECOND]))
     lines = as_mermaid(graph).splitlines()
 
     assert lines[0] == "flowchart LR"

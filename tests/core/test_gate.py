@@ -15,6 +15,7 @@ from ciml.core.checks import Reads, reads
 from ciml.core.contest import SPLIT, Candidate, Champion, Incomparable, NoChampion, Rival
 from ciml.core.gate import judge, not_judged
 from ciml.core.ids import Digest, ModelName, RepoPath, StageName
+from ciml.core.lineage import check_lines
 from ciml.core.metrics import Metrics
 from ciml.core.pipeline import (
     ChampionPolicy,
@@ -28,7 +29,6 @@ from ciml.core.pipeline import (
     ToleranceCheck,
 )
 from ciml.core.verdict import Finding, Opponent, Row, Status, Verdict, rows, shown
-from ciml.core.verdict import checks as as_json
 
 TRAIN, EVALUATE = StageName("train"), StageName("evaluate")
 SCORES = RepoPath("build/scores.csv")
@@ -513,7 +513,7 @@ def test_the_table_and_the_json_hold_every_finding() -> None:
         Row(mark="pass", check="auc > champion.auc", left="0.80000001", right="0.8", detail=""),
         Row(mark="fail", check="f1 > 0", left="–", right="0", detail="no stage writes a metric f1"),
     )
-    assert as_json(verdict.findings)[0] == {
+    assert msgspec.to_builtins(check_lines(verdict.findings))[0] == {
         "check": "auc > champion.auc",
         "passed": True,
         "left": 0.80000001,
@@ -566,7 +566,7 @@ def test_the_gate_is_total(gate: list[Check], values: dict[str, float], rival: R
     assert len(verdict.findings) == len(gate)
     assert (verdict.status is Status.REJECTED) is not all(finding.passed for finding in verdict.findings)
     assert all(finding.passed or finding.detail or finding.left is not None for finding in verdict.findings)
-    json.dumps(as_json(verdict.findings), allow_nan=False)
+    json.dumps(msgspec.to_builtins(check_lines(verdict.findings)), allow_nan=False)
 
 
 @given(CHECKS, st.sampled_from([math.nan, math.inf, -math.inf]), RIVALS)

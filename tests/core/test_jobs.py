@@ -8,6 +8,7 @@ from ciml.core.jobs import jobs, needed
 from ciml.core.key import Surroundings
 from ciml.core.pipeline import PickRule, Pipeline, Stage
 from ciml.core.plan import Action, Graph, PlannedStage
+from ciml.core.producers import Producers
 
 PREPARE, TRAIN, EVALUATE, REPORT, NOTIFY = map(StageName, ("prepare", "train", "evaluate", "report", "notify"))
 
@@ -24,6 +25,7 @@ def graph(*, always: tuple[StageName, ...] = ()) -> Graph:
         waits=waits,
         recipes={name: keys.digest("test", name) for name in waits},
         surroundings=Surroundings(python=None, requirements=None, platform="any"),
+        producers=Producers(stages.values()),
     )
 
 
@@ -73,6 +75,7 @@ def test_instances_of_a_matrix_share_a_job_and_the_pick_has_none() -> None:
         waits={},
         recipes={},
         surroundings=Surroundings(python=None, requirements=None, platform="any"),
+        producers=Producers(stages.values()),
     )
     lines = [
         planned("train@1", Action.RUN),

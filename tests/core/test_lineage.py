@@ -12,9 +12,10 @@ from ciml.core.ancestry import ancestry
 from ciml.core.drawing import as_json
 from ciml.core.errors import IntegrityError
 from ciml.core.history import History
-from ciml.core.lineage import RunTrace, decode, encode, makers, moment, of_model, run_id, trace
+from ciml.core.lineage import RunTrace, check_lines, decode, encode, moment, of_model, run_id, trace
 from ciml.core.results import Failed
-from tests.story import CHURN, DATA, DEEPER, EVALUATE, PREPARE, RUNS, TRAIN, changed, d, file
+from ciml.core.verdict import Finding
+from tests.story import CHURN, DATA, DEEPER, PREPARE, RUNS, TRAIN, changed, d, file
 
 
 def test_a_record_is_read_back_as_it_was() -> None:
@@ -23,6 +24,15 @@ def test_a_record_is_read_back_as_it_was() -> None:
         data = encode(run)
         assert decode(data, RunTrace, where="run.json") == run
         assert encode(decode(data, RunTrace, where="run.json")) == data
+
+
+def test_a_check_of_yes_or_no_is_read_back() -> None:
+    """A side of a check may be true, false or a text; the record of the run can be read all the same."""
+    finding = Finding(check="params.a == 'x'", passed=False, left=True, right="x", detail="", comparison=False)
+    model = msgspec.structs.replace(RUNS[0].models[0], checks=check_lines([finding]))
+    run = changed(RUNS[0], models=(model,))
+
+    assert decode(encode(run), RunTrace, where="run.json") == run
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff", b'{"id": 1}'])
@@ -89,12 +99,6 @@ def test_a_version_carries_its_own_part_of_the_run() -> None:
 
     assert [stage.name for stage in part.stages] == [PREPARE, TRAIN]
     assert part.models == (other,)
-
-
-def test_makers_are_found_through_their_outputs() -> None:
-    """A stage's makers are all it reads from, directly or not."""
-    assert makers(RUNS[0].stages, [TRAIN]) == {PREPARE, TRAIN}
-    assert makers(RUNS[0].stages, [EVALUATE]) == {PREPARE, TRAIN, EVALUATE}
 
 
 def test_c103_a_record_loses_the_secrets_of_its_addresses() -> None:

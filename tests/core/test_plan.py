@@ -16,6 +16,7 @@ from ciml.core.key import Surroundings
 from ciml.core.metrics import Metrics
 from ciml.core.pipeline import Command, PickRule, Pipeline, Place, Stage
 from ciml.core.plan import Action, Decision, Graph, Known, LeftOut, Pending, State, decide, plan_stages
+from ciml.core.producers import Producers
 from ciml.core.results import Output, Record
 
 PREPARE, TRAIN, REPORT = StageName("prepare"), StageName("train"), StageName("report")
@@ -55,6 +56,7 @@ def graph(stages: Mapping[str, tuple[Stage, tuple[Input, ...]]], **conditions: t
         waits={},
         recipes={name: keys.digest("test", name) for name in named},
         surroundings=Surroundings(python=None, requirements=None, platform="any"),
+        producers=Producers(stage for stage, _ in named.values()),
     )
 
 

@@ -11,6 +11,7 @@ from ciml.core.inputs import DataInput, Input, TrackedInput
 from ciml.core.key import Surroundings
 from ciml.core.pipeline import Command, Environment, Pipeline, Place, Stage
 from ciml.core.plan import Graph
+from ciml.core.producers import Producers
 from ciml.core.reasons import Before, Reasons
 
 TRAIN = StageName("train")
@@ -54,6 +55,7 @@ def why(
         waits={TRAIN: ()},
         recipes={TRAIN: Digest("0" * 64)},
         surroundings=Surroundings(python=None, requirements=None, platform="any"),
+        producers=Producers([STAGE]),
     )
     known = Before(unknown=unknown, changed=frozenset(map(RepoPath, changed)), params=params or {}, stages=before)
     return Reasons(graph, known).why(TRAIN)

@@ -1,6 +1,8 @@
-"""The commits of all branches and tags: for what they have in common, whichever is checked out."""
+"""The commits of all branches, tags and stashes, and the other work trees, whichever is checked out."""
 
 from __future__ import annotations
+
+import os
 
 from ciml.adapters.git.repository import Repository
 from ciml.adapters.git.trees import decoded
@@ -24,6 +26,27 @@ def all_heads(repository: Repository) -> list[CommitSha]:
     head = [commit] if (commit := repository.head()) else []
     listed = repository.git.run("rev-list", "--no-walk=unsorted", *_REFS, *head, "--")
     return [CommitSha(line.decode()) for line in listed.split()]
+
+
+def stashes(repository: Repository) -> list[CommitSha]:
+    """The commits that `git stash` made and nobody dropped: of work trees, of the index, of untracked files."""
+    answer = repository.git.ask("rev-list", "--walk-reflogs", "--parents", "refs/stash", "--")
+    if answer.code:
+        return []  # nothing is stashed
+    lines = (line.split() for line in answer.out.decode().splitlines())
+    return [CommitSha(commit) for stash, _, *others in lines for commit in (stash, *others)]
+
+
+def other_work_trees(repository: Repository) -> list[tuple[str, CommitSha | None]]:
+    """The other work trees of the same repository: where they lie, and what is checked out there."""
+    found: list[tuple[str, CommitSha | None]] = []
+    for told in os.fsdecode(repository.git.run("worktree", "list", "--porcelain")).split("\n\n"):
+        facts = dict(line.partition(" ")[::2] for line in told.split("\n") if line)
+        here = repository.root is not None and os.path.realpath(facts.get("worktree", "")) == repository.root
+        if facts and not here and "bare" not in facts:
+            head = facts.get("HEAD", "").strip("0")
+            found.append((facts["worktree"], CommitSha(facts["HEAD"]) if head else None))
+    return found
 
 
 def remote_heads(repository: Repository, remote: str = "origin") -> list[tuple[str, CommitSha]]:

@@ -180,7 +180,7 @@ class _Publication:
         return [f"{told}. Add it to the job's `permissions`{fork}."]
 
     def _write_status(self, sha: CommitSha) -> None:
-        description = plain(pages.title(self._report), 140)
+        description = plain(self._report.title, 140)
         self._login = status(self._api, self._report, sha, description=description) or self._login
 
     def _write_check(self, sha: CommitSha) -> None:

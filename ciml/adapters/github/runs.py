@@ -49,12 +49,16 @@ def last_success(api: Api, workflow: str, branch: str) -> CommitSha | None:
 def run_state(api: Api, commit: CommitSha, workflow: str, branch: str) -> RunState:
     """What became of a commit's own runs on a branch; one that succeeded outweighs the others.
 
+    Where the workflow has none there, as one that releases alone, any other's that still goes on may be the one.
+
     Raises:
         ServiceError: GitHub refuses or fails.
     """
-    runs = [run for run in _runs(api, workflow, {"branch": branch, "head_sha": commit}) if run.event in _OURS]
+    query = {"branch": branch, "head_sha": commit}
+    runs = [run for run in _runs(api, workflow, query) if run.event in _OURS]
     if not runs:
-        return "none"
+        others = _listed(api, "the repository", f"/repos/{api.name}/actions/runs", query)
+        return "running" if any(run.event in _OURS and run.status != "completed" for run in others) else "none"
     if any(run.conclusion == "success" for run in runs):
         return "success"
     return "running" if any(run.status != "completed" for run in runs) else "failure"
@@ -65,17 +69,20 @@ def _runs(api: Api, workflow: str, query: Mapping[str, str]) -> list[_Run]:
     found = _FILE.search(workflow)
     name = found[1] if found else workflow
 
+    try:
+        return _listed(api, name, f"{api.repo.get_workflow(name).url}/runs", query)
+    except MissingError:
+        return []  # a workflow that has never run, as on a new branch
+
+
+def _listed(api: Api, whose: str, address: str, query: Mapping[str, str]) -> list[_Run]:
     def get() -> list[_Run]:
         # Of 100 runs with all that PyGithub reads of each, four fields are wanted of a few.
-        address = f"{api.repo.get_workflow(name).url}/runs"
         asked = {**query, "per_page": 20, "exclude_pull_requests": True}
         _, data = api.client.requester.requestJsonAndCheck("GET", address, parameters=asked)
         return msgspec.convert(data["workflow_runs"], list[_Run])
 
-    try:
-        return api.call(f"read the runs of {name}", RUNS, get)
-    except MissingError:
-        return []  # a workflow that has never run, as on a new branch
+    return api.call(f"read the runs of {whose}", RUNS, get)
 
 
 def merged_pull_requests(api: Api, commit: CommitSha) -> tuple[int, ...]:

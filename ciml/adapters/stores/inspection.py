@@ -20,7 +20,7 @@ from ciml.adapters.stores.tenure import STATE, read_state
 from ciml.core.errors import IntegrityError, RaceError
 from ciml.core.ids import Digest
 from ciml.core.listing import Fetch
-from ciml.core.results import Miss
+from ciml.core.results import Miss, Record
 
 _RACES = 5
 
@@ -55,18 +55,16 @@ class Inspection:
         sound: set[Digest] = set()
         wrong: list[Found] = []
         Crew(HANDS).run(self._hashing(found, sound, wrong) for found in self._ours("objects/"))
-        damaged = tuple(sorted(key_of(found.name) for found in wrong))
         lost: list[Found] = []
         unreadable: list[Found] = []
-        for found in records:
-            self._read(found, sound, lost, unreadable)
+        Crew(HANDS).run(self._reading(found, sound, lost, unreadable) for found in records)
         if repair:
             self._bucket.delete([*wrong, *lost, *unreadable])
         return Findings(
             checked=len(sound) + len(wrong),
-            damaged=damaged,
-            unreadable=tuple(key_of(found.name) for found in unreadable),
-            lost=tuple(key_of(found.name) for found in lost),
+            damaged=_keys(wrong),
+            unreadable=_keys(unreadable),
+            lost=_keys(lost),
         )
 
     def _ours(self, folder: str) -> Iterator[Found]:
@@ -90,21 +88,25 @@ class Inspection:
 
         return check
 
-    def _read(self, found: Found, sound: set[Digest], lost: list[Found], unreadable: list[Found]) -> None:
-        there = self._bucket.read(found.name)
-        if there is None:
-            return
-        space = "/".join(found.name.split("/")[1:-2])
-        record = decode(self._opened(there.data), key_of(found.name), space=space, salt="")
-        if isinstance(record, Miss):
-            unreadable.append(found)
-            return
+    def _reading(self, found: Found, sound: set[Digest], lost: list[Found], unreadable: list[Found]) -> Job:
+        def check() -> None:
+            there = self._bucket.read(found.name)
+            if there is None:
+                return
+            space = "/".join(found.name.split("/")[1:-2])
+            record = decode(self._opened(there.data), key_of(found.name), space=space, salt="")
+            if isinstance(record, Miss):
+                unreadable.append(found)
+            elif not self._whole(record, sound):
+                lost.append(found)
+
+        return check
+
+    def _whole(self, record: Record, sound: set[Digest]) -> bool:
         try:
-            whole = sound.issuperset(objects_of_all(record.outputs, self._fetch))
+            return sound.issuperset(objects_of_all(record.outputs, self._fetch))
         except IntegrityError:
-            whole = False
-        if not whole:
-            lost.append(found)
+            return False
 
     def disown(self, keys: Iterable[Digest]) -> int:
         """How many records were removed: all that lie under one of these keys, in whatever space."""
@@ -130,3 +132,7 @@ class Inspection:
             if read_state(self._bucket)[0].disowned_before >= before:
                 return before
         raise RaceError(f"the state of {self._bucket.uri} is written by others all the time")
+
+
+def _keys(found: Iterable[Found]) -> tuple[Digest, ...]:
+    return tuple(sorted(key_of(item.name) for item in found))

@@ -165,7 +165,11 @@ class LocalStore:
 
     def holds(self, digest: Digest) -> bool:
         """Whether an object of that name lies in the store (not verified)."""
-        return self._objects.size(digest) is not None
+        return self.size(digest) is not None
+
+    def size(self, digest: Digest) -> int | None:
+        """The bytes of an object (not verified); None where there is none."""
+        return self._objects.size(digest)
 
     def has(self, output: Output) -> bool:
         """Whether every object of a file or directory lies in the store (by name and size, not verified)."""

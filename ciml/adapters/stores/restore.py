@@ -22,6 +22,8 @@ from ciml.core.results import Output
 _LINKED = 1 << 20
 """Bytes from which a file may be a hard link: below it, a copy is as quick."""
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
 _NO_LINK = (errno.ENOENT, errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EEXIST)
 
 
@@ -88,8 +90,11 @@ class Restorer:
 
 def _open_parent(parent: str, within: str) -> int:
     if not within:
-        os.makedirs(parent, exist_ok=True)
-        return os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return os.open(parent, _FOLDER)
+        except FileNotFoundError:
+            os.makedirs(parent, exist_ok=True)
+            return os.open(parent, _FOLDER)
     inside = os.path.relpath(parent, within)
     try:
         return files.open_below(within, "" if inside == "." else inside, make=True)

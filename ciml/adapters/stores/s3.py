@@ -97,7 +97,7 @@ class S3Objects:
     def _looked_up(self, wanted: list[Digest]) -> set[Digest]:
         found: set[Digest] = set()
         if len(wanted) > _FEW:
-            wanted = self._first_page(wanted, found)
+            wanted = self._page(wanted, found)  # of a small store, one page tells all
         jobs = [self._looking(some, found) for some in _shares(wanted)]
         if len(jobs) == 1:
             jobs[0]()
@@ -105,8 +105,8 @@ class S3Objects:
             self._crew.run(jobs)
         return found
 
-    def _first_page(self, wanted: list[Digest], found: set[Digest]) -> list[Digest]:
-        """What one page did not tell: of a small store, it tells all."""
+    def _page(self, wanted: list[Digest], found: set[Digest]) -> list[Digest]:
+        """What one page of a listing did not tell; what it told is added to `found`."""
         page, more = self._bucket.page("objects/", after=_before(wanted[0]))
         names = {_digest(item.name) for item in page}
         found.update(digest for digest in wanted if digest in names)
@@ -119,19 +119,11 @@ class S3Objects:
         """A job that finds out about some objects: by listing while that is cheaper, else one by one."""
 
         def look() -> None:
-            left = wanted
-            while len(left) > _FEW:
-                page, more = self._bucket.page("objects/", after=_before(left[0]))
-                names = {_digest(item.name) for item in page}
-                found.update(digest for digest in left if digest in names)
-                if not more:
-                    return
-                last = _digest(page[-1].name)
-                rest = [digest for digest in left if digest > last]
+            left, worthwhile = wanted, True
+            while worthwhile and len(left) > _FEW:
+                rest = self._page(left, found)
                 worthwhile = len(left) - len(rest) >= _WORTHWHILE
                 left = rest
-                if not worthwhile:
-                    break
             for digest in left:
                 if self._bucket.look(object_name(digest)) is not None:
                     found.add(digest)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -45,6 +46,7 @@ class Session:
         self._fd = -1
         self._count = count(1)
         self._pid = ""
+        self._beginning = threading.Lock()
 
     def new(self) -> str:
         """A path for an unfinished file or directory, on the store's file system."""
@@ -74,6 +76,11 @@ class Session:
             self._fd = -1
 
     def _begin(self) -> None:
+        with self._beginning:
+            if self._fd < 0:
+                self._take()
+
+    def _take(self) -> None:
         for folder in FOLDERS:
             os.makedirs(f"{self._root}/{folder}", exist_ok=True)
         while self._fd < 0:

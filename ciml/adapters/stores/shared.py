@@ -138,6 +138,13 @@ class SharedStore:
         """Whether an object of that name lies here or there (not verified)."""
         return self._objects.here(digest) or bool(self._objects.has([digest]))
 
+    def size(self, digest: Digest) -> int | None:
+        """The bytes of an object here or there (not verified); None where there is none."""
+        if (here := self.local.size(digest)) is not None:
+            return here
+        there = self.bucket.look(object_name(digest))
+        return there.size if there else None
+
     # Many bytes at once: the port Remote.
 
     def has(self, digests: Iterable[Digest]) -> set[Digest]:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ciml.adapters.ci.detect import detect
-from ciml.adapters.git.credentials import with_token
 from ciml.adapters.handover import Handover
 from ciml.app.base import base_of, policy_of
 from ciml.app.plan import Prepared, prepare
 from ciml.app.ports import Store, Tree
 from ciml.app.project import Project
 from ciml.cli.console import Console
+from ciml.cli.forge import TOKEN, forge_of, with_job_token
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
 from ciml.cli.running import Running
@@ -37,11 +37,6 @@ from ciml.core.value import Value
 if TYPE_CHECKING:
     from ciml.app.ports import Forge
 
-TOKEN = "CIML_TOKEN"
-"""Variable with the job's token: for the forge's API, and for Git where it asks the forge."""
-
-_SERVER = "https://github.com"
-_API = "https://api.github.com"
 _SECRETS = (
     TOKEN,
     "MLFLOW_TRACKING_PASSWORD",
@@ -230,19 +225,8 @@ class Call:
     def forge(self) -> Forge | None:
         """The service that hosts the repository; None where there is no token for it."""
         environ = self.invocation.environ
-        token = environ.get(TOKEN, "")
-        if not token or not self.event.repository:
-            return None
-        from ciml.adapters.github.forge import GitHub
-
-        return GitHub(
-            self.event.repository,
-            token,
-            url=environ.get("GITHUB_API_URL") or _API,
-            server=environ.get("GITHUB_SERVER_URL") or _SERVER,
-            comment=environ.get("CIML_COMMENT", "true") != "false",
-            mask=self.mask,
-        )
+        comment = environ.get("CIML_COMMENT", "true") != "false"
+        return forge_of(self.event.repository, environ, mask=self.mask, comment=comment)
 
     def mask(self, text: str) -> str:
         """The text without the values of secrets, those of stages and those of this job."""
@@ -283,13 +267,11 @@ def open_call(invocation: Invocation, asked: Asked, *, first: bool = False) -> I
         TrustError: the event may not run the code that is checked out.
         ConfigurationError: the event's payload cannot be read.
     """
-    environ = invocation.environ
-    seen = with_token(environ, server=environ.get("GITHUB_SERVER_URL") or _SERVER, token=environ.get(TOKEN, ""))
-    invocation = msgspec.structs.replace(invocation, environ=seen)
+    invocation = with_job_token(invocation)
     if first:
         _bring_data(invocation, asked)
     with open_place(invocation) as place:
-        event, allowed = _allowed(place, environ, asked)
+        event, allowed = _allowed(place, invocation.environ, asked)
         # What a fork's pull request makes is believed by nobody, on a runner that keeps its disk least of all.
         place.move_into(allowed.space or f"alone/{secrets.token_hex(8)}", allowed.reads)
         yield Call(place, invocation, asked, event, allowed)

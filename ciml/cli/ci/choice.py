@@ -7,7 +7,8 @@ from collections.abc import Collection
 import msgspec
 
 from ciml.app.plan import plan, project_graph
-from ciml.app.standing import stages_of, standing
+from ciml.app.reads import stages_of
+from ciml.app.standing import standing
 from ciml.cli.ci.call import Call
 from ciml.core.errors import CimlError
 from ciml.core.ids import Digest, ModelName, StageName

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ciml.adapters.ci.runner import SUMMARY_LIMIT, Runner
 from ciml.app.perform import Performance
 from ciml.app.register import Registered
-from ciml.app.telling import Became, Story, report_of
+from ciml.app.report import Became, Story, report_of
 from ciml.cli.aftermath import Aftermath
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice
@@ -16,7 +16,8 @@ from ciml.cli.ci.curves import curves
 from ciml.cli.ci.datachanges import data_lines
 from ciml.cli.registering import Registering
 from ciml.cli.registry import NO_REGISTRY
-from ciml.cli.running import Running, show
+from ciml.cli.running import Running
+from ciml.cli.runshow import show
 from ciml.core.datachecks import DataVerdict
 from ciml.core.errors import CimlError, ExitCode, RaceError, RejectedError
 from ciml.core.event import Kind
@@ -75,9 +76,7 @@ class Closing:
         self.tell(made, code, error=refusal.message if refusal else "")
         if refusal:
             raise refusal
-        Aftermath(call.place, call.project, self._running.registries, call.invocation, call.console).settle(
-            made, recorded
-        )
+        Aftermath(self._running).settle(made, recorded)
         return code
 
     def _deploy(self, code: ExitCode) -> ExitCode:
@@ -104,11 +103,9 @@ class Closing:
         if call.registries.uri is None:
             call.notices.append(f"Nothing is registered: no registry is named. {NO_REGISTRY}")
             return
-        registering = Registering(
-            call.place, call.project, call.prepared, call.invocation, call.console, running=self._running
-        )
-        if refusal := registering.may_register():
+        if refusal := self._running.refusal(call.prepared):
             raise refusal
+        registering = Registering(self._running, call.prepared)
         for item in open_:
             outcome = registering.known(item.model) or registering.register(item, run, override=None)
             self.became[item.model.name] = _became(outcome)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ciml.app.data import difference
+from ciml.app.datadiff import difference
 from ciml.app.ports import Tree
 from ciml.cli.ci.call import Call
 from ciml.cli.datashow import difference_lines, move_text
-from ciml.core.dataset import DataMove
+from ciml.core.dataset import move_of
 from ciml.core.errors import CimlError
 from ciml.core.ids import RepoPath
 from ciml.core.manifest import Manifest, manifest_paths
@@ -31,15 +31,7 @@ def _line(path: RepoPath, before: Tree | None, call: Call) -> str:
         return next(iter(difference_lines(difference(path, old, new, call.project.store.read), verbose=False)), path)
     except CimlError:
         # Its listings are not here; the manifests tell how much there was and is.
-        return move_text(
-            DataMove(
-                path=path,
-                files=new.files if new else 0,
-                size=new.size if new else 0,
-                files_before=old.files if old else None,
-                size_before=old.size if old else None,
-            )
-        )
+        return move_text(move_of(path, old, new))
 
 
 def _manifest(path: RepoPath, tree: Tree, call: Call) -> Manifest | None:

@@ -11,7 +11,8 @@ from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice
 from ciml.cli.ci.closing import Closing
 from ciml.cli.datachecking import data_verdicts
-from ciml.cli.running import Running, show
+from ciml.cli.running import Running
+from ciml.cli.runshow import show
 from ciml.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -33,5 +34,5 @@ def stopped(call: Call, choice: Choice, running: Running, data: Sequence[DataVer
     code = closing.of_rejection()
     closing.tell(made, code, data=data)
     trace = running.trace(call.prepared, {}, (), seconds=0.0)
-    Aftermath(call.place, call.project, call.registries, call.invocation, call.console).tell_of_data(data, trace)
+    Aftermath(running).tell_of_data(data, trace)
     return code

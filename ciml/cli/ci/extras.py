@@ -12,7 +12,7 @@ from ciml.core.errors import MissingExtraError
 
 
 def require_extras(call: Call, choice: Choice) -> None:
-    """Nothing, once all is installed that registering and telling will need.
+    """Check that all is installed that registering and telling will need.
 
     A job that finds nothing to do needs none of it; one that would find it missing half-way would
     have judged, and a verdict that is on record is told to nobody again.

@@ -123,6 +123,6 @@ def hand_on(call: Call, kind: str, outcomes: Mapping[str, StageOutcome]) -> None
         call.handed.write(kind, name, item)
         record = record_of(item.result)
         stage = stages[item.stage]
-        published = shared and stage.cache and stage.isolated and not stage.always
+        published = shared and stage.reusable
         if record is not None and not published:
             call.handed.export(record.outputs, call.place.store)

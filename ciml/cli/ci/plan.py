@@ -9,7 +9,8 @@ from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import publish_outputs
 from ciml.cli.ci.datagate import check_data
 from ciml.cli.commands.plan import show
-from ciml.cli.datachecking import all_let_through, show_data
+from ciml.cli.datachecking import all_let_through
+from ciml.cli.runshow import show_data
 from ciml.core.batches import batches
 from ciml.core.errors import CimlError, ExitCode, MissingExtraError
 from ciml.core.handover import HandedPlan
@@ -72,7 +73,7 @@ def _bring(call: Call, choice: Choice) -> list[ModelName]:
         assert champion is not None, "a model is rescored against its champion"
         registration = call.registries.read(model.name).versions[champion.version]
         try:
-            call.registries.fetch(registration)
+            call.registries.fetch(model.name, registration)
         except MissingExtraError:
             raise
         except CimlError as error:

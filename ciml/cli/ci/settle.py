@@ -83,11 +83,7 @@ def _admit(call: Call, made: Performance) -> None:
     records = [
         record
         for name, result in made.results.items()
-        if (record := record_of(result)) is not None
-        and stages[name].pick is None
-        and stages[name].cache
-        and stages[name].isolated
-        and not stages[name].always
+        if (record := record_of(result)) is not None and stages[name].pick is None and stages[name].reusable
     ]
     call.project.store.admit(records, to=MAIN)
 

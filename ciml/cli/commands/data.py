@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from ciml.adapters.manifests import dump
+from ciml.adapters.manifests import dump, parse
 from ciml.app import data as cases
-from ciml.app.source import source_changes, update_from_source
+from ciml.app.datadiff import difference
+from ciml.app.source import is_listed, source_changes, update_from_source
 from ciml.cli.console import Console
 from ciml.cli.datashow import difference_lines, hints, status_line
 from ciml.cli.group import Commands
@@ -58,10 +59,11 @@ def add(invocation: Invocation, paths: tuple[str, ...], to: str | None) -> int:
             done.append(_from_source(address, path, at) if address else cases.add(path, at.data, dump, at.store))
     console.document({"data": done})
     for item in done:
-        console.line(f"{item.path}: {files_text(item.files)}, {bytes_text(item.size)} -> {item.manifest}")
+        size = f"{files_text(item.files)}, {bytes_text(item.size)}"
+        console.line(f"{item.path}: {size} -> {item.manifest}{'' if item.changed else ' (up to date)'}")
     if meter.size:
         console.line(f"S3 has no SHA-256 of {files_text(meter.objects)}: {bytes_text(meter.size)} were read once.")
-    _what_to_commit(done, console)
+    _what_to_commit([item for item in done if item.changed or item.ignored_in], at, console)
     return ExitCode.OK
 
 
@@ -80,8 +82,8 @@ def _from_source(address: S3Address, path: RepoPath, at: Supplying) -> cases.Wri
         )
     new = update_from_source(path, None, at.source(address), at.store, at.supply.listing).manifest
     at.store.flush()
-    at.data.write(new.file, dump(new))
-    return cases.written(new, changed=True, ignored_in=at.data.ignore(path))
+    changed = at.data.write(new.file, dump(new))
+    return cases.written(new, changed=changed, ignored_in=at.data.ignore(path))
 
 
 @command.command("status")
@@ -98,13 +100,13 @@ def status(invocation: Invocation, paths: tuple[str, ...], remote: bool) -> int:
     console.columns([status_line(item) for item in found])
     if not found:
         console.line("No data here: `ciml data add PATH` writes a manifest.")
-    for hint in hints(found):
+    for hint in hints(found, at.words):
         console.line(f"hint: {hint}")
     return ExitCode.OK
 
 
 def _status(manifest: Manifest, at: Supplying, *, remote: bool) -> DataStatus:
-    found = cases.status(manifest, at.data, at.store, at.supply)
+    found = cases.status(manifest, at.data, at.supply)
     if not remote:
         return found
     at_source = None
@@ -127,7 +129,7 @@ def update(invocation: Invocation, paths: tuple[str, ...]) -> int:
                 if paths:
                     raise ConfigurationError(f"{item.file} is DVC's", hint=f"dvc add {item.path}")
             elif item.source:
-                done.append(_updated(item, at))
+                done.append(_updated(item, at, console))
             elif paths or at.data.here(item.path):
                 done.append(cases.update(item, at.data, dump, at.store))
     console.document({"data": done})
@@ -135,14 +137,17 @@ def update(invocation: Invocation, paths: tuple[str, ...]) -> int:
         size = f"{files_text(written.files)}, {bytes_text(written.size)}"
         told = f"{size} -> {written.manifest}" if written.changed else "up to date"
         console.line(f"{written.path}: {told}")
-    _what_to_commit([written for written in done if written.changed], console)
+    _what_to_commit([written for written in done if written.changed], at, console)
     return ExitCode.OK
 
 
-def _updated(manifest: Manifest, at: Supplying) -> cases.Written:
+def _updated(manifest: Manifest, at: Supplying, console: Console) -> cases.Written:
     """What its source made of a manifest."""
+    anew = not is_listed(manifest, at.supply.listing)
+    if anew:
+        console.warn(f"{manifest.path}: the listing of before cannot be had here: everything is asked for anew")
     source = at.source(s3_address(manifest.source or ""))
-    new = update_from_source(manifest.path, manifest, source, at.store, at.supply.listing).manifest
+    new = update_from_source(manifest.path, manifest, source, at.store, at.supply.listing, anew=anew).manifest
     if new == manifest:
         return cases.written(manifest, changed=False)
     at.store.flush()
@@ -181,13 +186,14 @@ def push(invocation: Invocation, paths: tuple[str, ...]) -> int:
     console = Console(invocation)
     with open_place(invocation) as place, Moving("pushing") as meter:
         at = Supplying(place, invocation, meter)
-        done = [item for item in at.manifests(paths) if item.md5 is None]
-        for item in done:
-            at.supply.push(item)
-    told = [{"path": item.path, "manifest": item.file} for item in done]
+        found = [item for item in at.manifests(paths) if item.md5 is None]
+        away = [item for item in found if not at.supply.push(item, needed=bool(paths))]
+    told = [{"path": item.path, "manifest": item.file, "pushed": item not in away} for item in found]
     console.document({"data": told, "objects": meter.objects, "bytes": meter.size})
     moved = f"{meter.objects:,} new objects, {bytes_text(meter.size)}" if meter.objects else "nothing new"
-    console.line(f"{', '.join(item.path for item in done) or 'no data'}: {moved}")
+    console.line(f"{', '.join(item.path for item in found if item not in away) or 'no data'}: {moved}")
+    for item in away:
+        console.line(f"{item.path}: not here" + (f", and stays in {item.source}" if item.source else ""))
     return ExitCode.OK
 
 
@@ -239,10 +245,16 @@ def diff(invocation: Invocation, before: str, after: str | None, path: str | Non
     with open_place(invocation) as place:
         at = Supplying(place, invocation)
         repository = place.repository
-        old = _by_path(at.manifests(tree=repository.commit_tree(repository.resolve(before))))
-        new = _by_path(at.manifests(tree=repository.commit_tree(repository.resolve(after)) if after else at.tree))
-        wanted = [at.path(path)] if path else sorted({*old, *new})
-        found = [cases.difference(name, old.get(name), new.get(name), at.supply.listing) for name in wanted]
+        sides = [
+            repository.commit_tree(repository.resolve(commit)) if commit else at.tree for commit in (before, after)
+        ]
+        files = [cases.manifest_files(side) for side in sides]
+        wanted = cases.chosen({*files[0], *files[1]}, [at.path(path)] if path else [])
+        old, new = (
+            {name: parse(side.read(those[name]) or b"", those[name]) for name in wanted if name in those}
+            for side, those in zip(sides, files, strict=True)
+        )
+        found = [difference(name, old.get(name), new.get(name), at.supply.listing) for name in wanted]
         found = [item for item in found if item.before != item.after]
         if tables:
             found = [_with_table(item, old.get(item.path), new.get(item.path), at, place) for item in found]
@@ -265,12 +277,8 @@ def _with_table(
     return msgspec.structs.replace(item, table=table_difference(before, after, at.supply, at.store, tables))
 
 
-def _by_path(manifests: Sequence[Manifest]) -> dict[RepoPath, Manifest]:
-    return {manifest.path: manifest for manifest in manifests}
-
-
-def _what_to_commit(done: Sequence[cases.Written], console: Console) -> None:
+def _what_to_commit(done: Sequence[cases.Written], at: Supplying, console: Console) -> None:
     """Say what Git has to be told."""
     files = sorted({file for item in done for file in (item.manifest, item.ignored_in) if file})
     if files:
-        console.line(f"To commit it: git add {' '.join(files)}")
+        console.line(f"To commit it: git add {at.words(files)}")

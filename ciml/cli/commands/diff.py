@@ -17,6 +17,7 @@ from ciml.cli.registry import Registries, Traces
 from ciml.cli.supplying import supply_of
 from ciml.cli.wiring import Documents, Place, journal, open_place, project_at
 from ciml.core.comparison import Comparison, MetricChange, Side
+from ciml.core.errors import ExitCode
 from ciml.core.lineage import one_line, shown
 
 _SHOWN = 20
@@ -56,7 +57,7 @@ def command(invocation: Invocation, before: str, after: str, tables: bool) -> in
     console.document(found)
     for line in _lines(found, verbose=console.verbose):
         console.line(line)
-    return 0
+    return ExitCode.OK
 
 
 def _tables(place: Place, supply: Supply, store: Store) -> TablesOf:

@@ -9,6 +9,7 @@ from ciml.app.plan import prepare
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.wiring import journal, open_place, project_at
+from ciml.core.errors import ExitCode
 from ciml.core.explanation import Part
 from ciml.core.ids import StageName
 
@@ -28,7 +29,7 @@ def command(invocation: Invocation, stage: str, params: dict[str, str]) -> int:
         found = explain(project, prepare(project), StageName(stage), traced)
     console.document(found)
     _show(found, console)
-    return 0
+    return ExitCode.OK
 
 
 def _show(found: Explanation, console: Console) -> None:

@@ -8,7 +8,8 @@ from ciml.app.plan import prepare
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.registering import Registering
-from ciml.cli.running import model_document, show_verdict
+from ciml.cli.running import Running
+from ciml.cli.runshow import model_document, show_verdict
 from ciml.cli.wiring import open_place, project_at
 from ciml.core.errors import ExitCode
 from ciml.core.verdict import Status
@@ -23,7 +24,7 @@ def command(invocation: Invocation, model: str | None, params: dict[str, str]) -
     console = Console(invocation)
     with open_place(invocation) as place:
         project = project_at(place, invocation, params)
-        registering = Registering(place, project, prepare(project), invocation, console)
+        registering = Registering(Running(place, project, invocation, console), prepare(project))
         judged, _ = registering.judged(registering.models(model), anew=True)
         versions = registering.registries.versions(judged)
     console.document({"models": [model_document(item, versions.get(item.model.name)) for item in judged]})

@@ -9,7 +9,7 @@ import click
 
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
-from ciml.core.errors import UsageError
+from ciml.core.errors import ExitCode, UsageError
 
 
 @click.command("init")
@@ -63,7 +63,7 @@ def command(invocation: Invocation, name: str, action: str | None, other: str | 
     console.line("  ciml run")
     if not known:
         console.line("  ciml workflow --action OWNER/REPOSITORY@COMMIT   # on GitHub: the ciml that your team uses")
-    return 0
+    return ExitCode.OK
 
 
 def _add_workflow(target: Path, invocation: Invocation, action: str, console: Console) -> None:

@@ -13,7 +13,7 @@ from ciml.cli.registry import Registries, Traces
 from ciml.cli.wiring import journal, open_place, project_at
 from ciml.core import drawing
 from ciml.core.ancestry import union
-from ciml.core.errors import UsageError
+from ciml.core.errors import ExitCode, UsageError
 from ciml.core.history import history
 
 _COMMITS = 5000
@@ -48,7 +48,7 @@ def command(invocation: Invocation, subject: str, form: str) -> int:
         )
         text = _rendered(found, "json" if invocation.json and form == "text" else form, traces)
     click.echo(text)
-    return 0
+    return ExitCode.OK
 
 
 def _rendered(found: Lineage, form: str, traces: Traces) -> str:

@@ -11,6 +11,8 @@ from ciml.cli.datashow import move_text
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import journal, open_place, project_at
+from ciml.core.amounts import some_of
+from ciml.core.errors import ExitCode
 from ciml.core.history import LogEvent, LogRow
 from ciml.core.lineage import one_line, shown
 
@@ -40,7 +42,7 @@ def command(invocation: Invocation, revision: str, limit: int) -> int:
     console.document({"commits": rows})
     for row in rows:
         _show(row, console)
-    return 0
+    return ExitCode.OK
 
 
 def _show(row: LogRow, console: Console) -> None:
@@ -58,7 +60,7 @@ def _show(row: LogRow, console: Console) -> None:
 
 def _metrics(event: LogEvent) -> str:
     listed = [f"{name} {shown(value)}" for name, value in event.metrics.items()]
-    return ", ".join(listed[:_METRICS]) + (f" and {len(listed) - _METRICS} more" if len(listed) > _METRICS else "")
+    return some_of(listed, _METRICS)
 
 
 def _event(event: LogEvent, metrics: str) -> tuple[str, ...]:

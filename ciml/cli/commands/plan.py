@@ -9,7 +9,9 @@ from ciml.cli import receipt
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.wiring import open_place, project_at
+from ciml.core.amounts import some_of
 from ciml.core.changes import ChangeSet
+from ciml.core.errors import ExitCode
 from ciml.core.ids import StageName, is_no_commit
 from ciml.core.plan import Action, Plan
 
@@ -37,19 +39,22 @@ def command(
     if head is not None and is_no_commit(head):
         gone = ChangeSet(reason="there is no commit: the branch is deleted")
         show(Plan(base=None, head=None, dirty=False, changes=gone, stages=()), console)
-        return 0
+        return ExitCode.OK
     with open_place(invocation) as place:
         project = project_at(place, invocation, params, head=head)
         for warning in project.pipeline.warnings:
             console.warn(warning)
         prepared = prepare(project, base=base)
         for path in prepared.edited:
-            console.warn(f"{path} is not what its manifest says: `ciml data update {path}` before a run")
+            console.warn(
+                f"{path} is not what its manifest says: before a run, `ciml data pull {path}` gets what it says, "
+                f"or `ciml data update {path}` takes it as it is now"
+            )
         made = plan(project, prepared, targets=[StageName(name) for name in stages], force=force)
         show(made, console)
         if made.nothing_to_do:
             receipt.keep(place, project, prepared, invocation, console, 0)
-    return 0
+    return ExitCode.OK
 
 
 def document(made: Plan) -> dict[str, object]:
@@ -59,16 +64,7 @@ def document(made: Plan) -> dict[str, object]:
         "head": made.head,
         "dirty": made.dirty,
         "changes": changes_document(made.changes),
-        "stages": [
-            {
-                "name": stage.name,
-                "action": stage.action,
-                "reason": stage.reason,
-                "recipe": stage.recipe,
-                "key": stage.key,
-            }
-            for stage in made.stages
-        ],
+        "stages": made.stages,
     }
 
 
@@ -100,8 +96,4 @@ def _changed(changes: ChangeSet) -> list[str]:
     if changes.reason:
         return [f"Everything counts as changed: {changes.reason}."]
     parts = {"code": changes.code, "data": changes.data, "params": changes.params}
-    return [f"Changed {kind}: {_shortened(names)}" for kind, names in parts.items() if names]
-
-
-def _shortened(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return [f"Changed {kind}: {some_of(names, 8)}" for kind, names in parts.items() if names]

@@ -9,6 +9,7 @@ from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import open_place, project_at
+from ciml.core.errors import ExitCode
 
 
 @click.command("promote")
@@ -31,7 +32,7 @@ def command(invocation: Invocation, model: str, version: int, reason: str) -> in
             reason=reason,
         )
     show(moved, console)
-    return 0
+    return ExitCode.OK
 
 
 def show(moved: Moved, console: Console) -> None:

@@ -9,7 +9,8 @@ from ciml.app.register import Registered
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.registering import Registering
-from ciml.cli.running import show_verdict
+from ciml.cli.running import Running
+from ciml.cli.runshow import show_verdict
 from ciml.cli.wiring import open_place, project_at
 from ciml.core.errors import ExitCode, RejectedError, UsageError
 
@@ -30,8 +31,9 @@ def command(invocation: Invocation, model: str | None, override: bool, reason: s
     console = Console(invocation)
     with open_place(invocation) as place:
         project = project_at(place, invocation, params)
-        registering = Registering(place, project, prepare(project), invocation, console)
-        if refusal := registering.may_register():
+        running, prepared = Running(place, project, invocation, console), prepare(project)
+        registering = Registering(running, prepared)
+        if refusal := running.refusal(prepared):
             raise refusal
         models = registering.models(model)
         found = [(item, registering.known(item)) for item in models]

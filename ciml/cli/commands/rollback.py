@@ -10,6 +10,7 @@ from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import open_place, project_at
+from ciml.core.errors import ExitCode
 
 
 @click.command("rollback")
@@ -32,4 +33,4 @@ def command(invocation: Invocation, model: str, to: int | None, reason: str) -> 
             reason=reason,
         )
     show(moved, console)
-    return 0
+    return ExitCode.OK

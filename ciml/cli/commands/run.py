@@ -14,7 +14,8 @@ from ciml.cli.aftermath import Aftermath
 from ciml.cli.console import Console, Live
 from ciml.cli.datachecking import all_let_through, data_verdicts, stages_read_it
 from ciml.cli.invocation import Invocation, with_params
-from ciml.cli.running import Running, show
+from ciml.cli.running import Running
+from ciml.cli.runshow import show
 from ciml.cli.signals import interruptible
 from ciml.cli.wiring import open_place, project_at
 from ciml.core.errors import ExitCode
@@ -65,7 +66,7 @@ def command(
         if not all_let_through(data):
             show(project.tree.commit, unmade(prepared), {}, console, data=data)
             trace = run.trace(prepared, {}, (), seconds=0.0)
-            Aftermath(place, project, run.registries, invocation, console).tell_of_data(data, trace)
+            Aftermath(run).tell_of_data(data, trace)
             return ExitCode.REJECTED
         with Live(console, len(prepared.graph.order)) as live:
             made = perform(project, prepared, run.means(live), options)
@@ -75,7 +76,7 @@ def command(
             console.warn(f"{path} differs from the commit by its line ends or a filter: stages are given Git's bytes")
         code = exit_code(made)
         if not made.idle or any(not judged.recorded for judged in made.judged):
-            Aftermath(place, project, run.registries, invocation, console).settle(made, recorded)
+            Aftermath(run).settle(made, recorded)
         settled = all(judged.recorded or judged.artifact is None for judged in made.judged)
         if made.idle and settled and stages_read_it(project, prepared.graph):
             receipt.keep(place, project, prepared, invocation, console, code)

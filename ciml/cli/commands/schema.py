@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from ciml.core.errors import ExitCode
+
 
 @click.command("schema")
 def command() -> int:
@@ -16,4 +18,4 @@ def command() -> int:
     from ciml.core.document import schema
 
     click.echo(json.dumps(schema(), indent=2))
-    return 0
+    return ExitCode.OK

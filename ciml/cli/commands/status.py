@@ -9,7 +9,7 @@ from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
 from ciml.cli.wiring import Place, open_place, project_at
-from ciml.core.errors import CimlError
+from ciml.core.errors import CimlError, ExitCode
 from ciml.core.ids import CommitSha, Digest
 from ciml.core.lineage import shown
 from ciml.core.pipeline import DeployTarget
@@ -39,7 +39,7 @@ def command(invocation: Invocation) -> int:
     console.document({"models": found})
     for item in found:
         _show(item, console)
-    return 0
+    return ExitCode.OK
 
 
 def _commit_of(place: Place, tag: str) -> CommitSha | None:

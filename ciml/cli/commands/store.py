@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from ciml.adapters.git.everywhere import all_heads, remote_heads
+from ciml.adapters.git.everywhere import all_heads, other_work_trees, remote_heads, stashes
+from ciml.adapters.git.repository import Repository
 from ciml.adapters.manifests import parse
 from ciml.app.keep import manifests_of, roots
 from ciml.app.ports import Tree
@@ -111,7 +114,8 @@ def gc(invocation: Invocation, dry_run: bool, grace: float | None, shared: bool)
             _require_all_branches(place)
         registries = Registries(place, project.pipeline, invocation.environ)
         states = registries.states()
-        keep = roots(states, journal(place).runs(), _manifests(place, states))
+        with ExitStack() as opened:
+            keep = roots(states, journal(place).runs(), _manifests(place, states, opened))
         found = store.gc(keep, grace_s=_GRACE_S[shared] if grace is None else grace, dry_run=dry_run)
     console.document(found)
     done = "Would remove" if dry_run else "Removed"
@@ -134,17 +138,26 @@ def _require_all_branches(place: Place) -> None:
         )
 
 
-def _manifests(place: Place, states: Sequence[LedgerState]) -> Iterator[Manifest]:
-    """The manifests of the work tree, of all branches and tags, and of the commits of registered versions."""
+def _manifests(place: Place, states: Sequence[LedgerState], opened: ExitStack) -> Iterator[Manifest]:
+    """The manifests of all work trees, branches, tags and stashes, and of the commits of registered versions."""
     repository = place.repository
-    commits = {entry.commit for state in states for entry in state.versions.values()}
-    known = [commit for commit in {*all_heads(repository), *filter(None, commits)} if repository.holds(commit)]
-    trees: list[Tree] = [repository.commit_tree(commit) for commit in sorted(known)]
+    others = other_work_trees(repository)
+    commits = {entry.commit for state in states for entry in state.versions.values()} | {head for _, head in others}
+    named = {*all_heads(repository), *stashes(repository), *filter(None, commits)}
+    trees: list[Tree] = [repository.commit_tree(commit) for commit in sorted(named) if repository.holds(commit)]
     if place.root is not None:
-        tree = repository.work_tree()
-        tree.admit(path for path in tree.untracked(RepoPath("")) if stands_for(path))
-        trees.append(tree)
+        trees.append(_uncommitted(repository))
+    for folder, _ in others:
+        if os.path.isdir(folder):
+            trees.append(_uncommitted(opened.enter_context(Repository.open(folder, repository.git.env))))
     return manifests_of(trees, parse)
+
+
+def _uncommitted(repository: Repository) -> Tree:
+    """A work tree with the manifests that Git does not track yet."""
+    tree = repository.work_tree()
+    tree.admit(path for path in tree.untracked(RepoPath("")) if stands_for(path))
+    return tree
 
 
 @command.command("disown")

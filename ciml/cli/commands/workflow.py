@@ -51,7 +51,7 @@ def command(invocation: Invocation, check: bool, action: str | None) -> int:
 
 
 def check_action(action: str | None) -> None:
-    """Nothing, where an option names no Action or one by its commit.
+    """Check that an Action, where one is named, is named by its commit.
 
     Raises:
         UsageError: a tag or a branch could be made to mean another.

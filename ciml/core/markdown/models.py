@@ -8,7 +8,7 @@ from ciml.core.lineage import CheckLine
 from ciml.core.markdown.layout import Block, row, table
 from ciml.core.markdown.text import code, inline
 from ciml.core.report import MetricRow, ModelReport
-from ciml.core.verdict import shown
+from ciml.core.verdict import Shown, shown
 
 ICONS = {"accepted": "✅", "rejected": "❌", "unchanged": "⚪", "not-judged": "⚠️"}
 
@@ -95,7 +95,7 @@ def _check(check: CheckLine) -> str:
     )
 
 
-def _side(value: float | str | None, beside: float | str | None) -> str:
+def _side(value: Shown, beside: Shown) -> str:
     return "" if value is None else inline(shown(value, beside=beside), 60)
 
 

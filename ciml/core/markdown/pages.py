@@ -14,7 +14,7 @@ from ciml.core.markdown import models as about_models
 from ciml.core.markdown import run as about_run
 from ciml.core.markdown.layout import Block, characters, octets, page
 from ciml.core.markdown.text import inline, plain
-from ciml.core.report import DeploymentLine, Report
+from ciml.core.report import Report
 from ciml.core.sticky import marker
 from ciml.core.value import Value
 
@@ -64,38 +64,10 @@ def check_text(report: Report, *, unshown: int = 0, limit: int = CHECK) -> Check
     blocks = (_head(report), *([Block(rank=0, head=more)] if more else []), *_verdict(report))
     pointer = _pointer(report)
     return CheckText(
-        title=plain(title(report), _TITLE),
+        title=plain(report.title, _TITLE),
         summary=page(blocks, limit=limit, measure=octets, pointer=pointer),
         text=page(tuple(_run(report, drawn=False)), limit=limit, measure=octets, pointer=pointer),
     )
-
-
-def title(report: Report) -> str:
-    """One line on what came of it, not yet safe for anything."""
-    if report.title:
-        return report.title
-    if report.error:
-        return report.error
-    failed = [stage.name for stage in report.stages if stage.result == "failed"]
-    if failed:
-        return f"stage {failed[0]} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else "")
-    if report.deployments and not report.models:
-        return "; ".join(_deployment(line) for line in report.deployments)
-    models = sorted(report.models, key=about_models.urgency)
-    return "; ".join(f"{model.name}{_VERDICTS[model.verdict]}" for model in models) or "nothing to do"
-
-
-def _deployment(line: DeploymentLine) -> str:
-    words = about_run.STATES[line.state][1]
-    return f"{line.model} {line.version} in {line.environment}: {words}"
-
-
-_VERDICTS = {
-    "accepted": " accepted",
-    "rejected": " rejected",
-    "unchanged": " unchanged",
-    "not-judged": ": gate could not be evaluated",
-}
 
 
 def icon(report: Report) -> str:
@@ -112,13 +84,13 @@ def icon(report: Report) -> str:
 
 def _head(report: Report, *, first: str = "") -> Block:
     """Title, what becomes of the models, which commit and run, what should be known."""
-    parts = [f"{first}## {icon(report)} {inline(title(report))}", _outcome(report), _where(report), _colour(report)]
+    parts = [f"{first}## {icon(report)} {inline(report.title)}", _outcome(report), _where(report), _colour(report)]
     return Block(rank=0, head="\n\n".join(part for part in parts if part))
 
 
 def _outcome(report: Report) -> str:
     """The sentence that tells what a merge would do, or what this run did."""
-    if report.error and report.error != title(report):
+    if report.error and report.error != report.title:
         return f"**{inline(report.error, 400)}**"
     if len(report.models) == 1 and report.models[0].outcome:
         return f"**{inline(report.models[0].outcome, 400)}**"

@@ -23,6 +23,7 @@ from ciml.core.workflow.order import (
     declared,
     deploy_minutes,
     job_names,
+    last,
     minutes,
     reads_s3,
     slug,
@@ -79,6 +80,8 @@ class _Workflow:
         self._read_s3 = reads_s3(graph)
         # Jobs that look for new data, or check it, read where it comes from.
         self._syncs = bool(graph.pipeline.triggers.data or graph.pipeline.triggers.schedules)
+        # Who works on the commit that the first job may have made asks that job which one it is.
+        self._head = ["plan"] if self._syncs else []
         self._brings = bool(graph.pipeline.triggers.data or (graph.pipeline.data and self._read_s3))
 
     def document(self) -> dict[str, Node]:
@@ -87,7 +90,7 @@ class _Workflow:
         jobs |= {self._jobs[name]: self._stage(name, stage) for name, stage in self._stages.items()}
         if rescored := self._rescored():
             jobs["rescore"] = self._rescore(rescored)
-        jobs["ciml"] = self._settle(bool(rescored))
+        jobs["ciml"] = self._settle(rescored)
         targets: dict[str, list[DeployTarget]] = {}
         for target in (target for model in pipeline.models.values() for target in model.deploy):
             targets.setdefault(target.name, []).append(target)
@@ -150,6 +153,8 @@ class _Workflow:
 
     def _stage(self, name: str, stage: Stage) -> dict[str, Node]:
         before = [other for other in self._stages if other in self._waits[name]]
+        if stage.always:
+            before = last(before, self._waits)  # it asks for no result, so who is waited for is waited for once
         fanned = stage.template != stage.name
         job: dict[str, Node] = {
             "name": name,
@@ -239,8 +244,10 @@ class _Workflow:
         ]
         return job
 
-    def _settle(self, rescored: bool) -> dict[str, Node]:
-        needs = ["plan", *self._jobs.values(), *(["rescore"] if rescored else [])]
+    def _settle(self, rescored: Sequence[str]) -> dict[str, Node]:
+        earlier = set(self._ancestors(rescored))
+        ends = [self._jobs[name] for name in last(self._stages, self._waits) if name not in earlier]
+        needs = [*self._head, *ends, *(["rescore"] if rescored else [])]
         return {
             "name": "ciml",
             "needs": needs,
@@ -276,7 +283,7 @@ class _Workflow:
         secrets = dict.fromkeys(secret for target in targets for secret in target.secrets)
         return {
             "name": f"deploy to {environment}",
-            "needs": ["plan", "ciml"],
+            "needs": [*self._head, "ciml"],
             # Without a status function GitHub asks for the success of every job before; one without work has none.
             "if": Folded(
                 lines=(
@@ -304,7 +311,7 @@ class _Workflow:
     def _record(self, deploys: Sequence[str]) -> dict[str, Node]:
         return {
             "name": "record the deployments",
-            "needs": ["plan", "ciml", *deploys],
+            "needs": [*self._head, "ciml", *deploys],
             "if": "always() && needs.ciml.outputs.deploy && needs.ciml.outputs.deploy != '[]'",
             "runs-on": RUNNER,
             "timeout-minutes": SETUP_MINUTES,

@@ -22,7 +22,7 @@ _CRON = re.compile(r"\s*([0-9*,/A-Za-z-]+\s+){4}[0-9*,/A-Za-z-]+\s*")
 
 
 def refuse(pipeline: Pipeline) -> None:
-    """Nothing, where a workflow can be made of the pipeline.
+    """Check that a workflow can be made of the pipeline.
 
     Raises:
         ConfigurationError: a job would lack its packages, GitHub could not tell two names apart, or a trigger

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from ciml.core import dag
 from ciml.core.ids import StageName
 from ciml.core.inputs import DataInput
 from ciml.core.pipeline import DeployTarget, Pipeline, Stage
@@ -84,6 +85,13 @@ def _behind(name: StageName, graph: Graph) -> list[str]:
     return list(
         dict.fromkeys(graph.pipeline.stages[other].template for pair in stage.pick.candidates for other in pair)
     )
+
+
+def last(names: Iterable[str], waits: Mapping[str, Collection[str]]) -> list[str]:
+    """Of stages those that no other of them comes after: who waits for these has waited for all."""
+    found = list(names)
+    earlier = dag.upstream(waits, {before for name in found for before in waits[name]})
+    return [name for name in found if name not in earlier]
 
 
 def minutes(stage: Stage) -> int:

@@ -52,7 +52,7 @@ def test_c027_a_gate_that_could_not_be_evaluated_never_passes(
 ) -> None:
     """Gate not evaluable: the check concludes `failure` (or asks for action) and says why; neutral would pass."""
     model = msgspec.structs.replace(CHURN, verdict="not-judged", reason="metric auc is NaN", checks=(), outcome="")
-    made = report(models=(model,), title="", conclusion=conclusion)
+    made = report(models=(model,), title="churn: gate could not be evaluated", conclusion=conclusion)
     assert github().publish(made) == ()
 
     (check,) = server.check_runs(HEAD)

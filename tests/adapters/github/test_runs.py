@@ -67,6 +67,17 @@ def test_what_became_of_a_commit_s_runs(
     assert github().run_state(A, "ciml.yml", "main") == state
 
 
+@pytest.mark.parametrize(("status", "state"), [("in_progress", "running"), ("completed", "none")])
+def test_a_workflow_that_releases_alone_waits_for_another_s_run(
+    server: GitHubServer, github: Make, status: str, state: str
+) -> None:
+    """Where its own file never runs on the branch, any run of the commit that still goes on is waited for."""
+    server.run(head=A, branch="v1.2.0", workflow="release.yml", status="in_progress")
+    server.run(head=A, branch="main", workflow="ciml.yml", status=status)
+
+    assert github().run_state(A, "release.yml", "main") == state
+
+
 def test_the_tag_s_own_run_is_not_the_commit_s(server: GitHubServer, github: Make) -> None:
     """A tag's run is a push of the same commit in the same workflow: it must not wait for itself."""
     server.run(head=A, branch="v1.2.0", status="in_progress")

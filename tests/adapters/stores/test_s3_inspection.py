@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 import pytest
 
 from ciml.adapters.signing import open_envelope
@@ -45,6 +48,32 @@ def test_a_record_that_is_published_meanwhile(clones: Clones, faulty: Proxy) -> 
 
     assert clones.open(by=faulty.service).verify(repair=True).lost == ()
     assert later and name_of(later[0]) in clones.names()
+
+
+def test_records_are_read_several_at_a_time(clones: Clones, faulty: Proxy) -> None:
+    """No record is waited for before the next one is asked for; the answer is the same, sorted."""
+    made = [published(clones.open(), text) for text in "abcd"]
+    for record in made[:2]:
+        clones.overwrite(name_of(record), b"{}")
+    both = threading.Barrier(2)
+    for _ in range(2):
+        faulty.call("GET", "/records/", lambda: both.wait(20))
+
+    found = clones.open(by=faulty.service).verify()
+    assert not both.broken
+    assert found == Findings(checked=4, unreadable=tuple(sorted(record.key for record in made[:2])))
+
+
+def test_listings_are_fetched_by_several_at_a_time(clones: Clones, tmp_path: Path) -> None:
+    """Directories of many records are looked through in a clone that has nothing of them."""
+    store = clones.open()
+    for number in range(20):
+        folder = tmp_path / f"out{number}"
+        folder.mkdir()
+        (folder / "a").write_text(str(number))
+        store.publish(record_of(str(number), store.put_path(str(folder), name=RepoPath("out"))))
+
+    assert clones.open().verify() == Findings(checked=40)
 
 
 ENVELOPE = b'{"payload": "%b", "payloadType": "x", "signatures": []}'

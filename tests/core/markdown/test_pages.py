@@ -89,7 +89,9 @@ def test_a_reviewer_finds_metrics_gate_plan_and_graph() -> None:
 
 def test_what_failed_comes_first() -> None:
     """The failed stage with the end of its log, the check that does not hold before those that do."""
-    text = comment(report(title="", models=(REJECTED,), stages=(STAGES[0], FAILED), conclusion="failure"))
+    text = comment(
+        report(title="stage train failed", models=(REJECTED,), stages=(STAGES[0], FAILED), conclusion="failure")
+    )
 
     assert "## ❌ stage train failed" in text
     assert "ValueError: no column 'age'\n```" in text
@@ -231,9 +233,8 @@ def test_of_many_models_each_gate_is_told_before_any_metric_is_told_twice() -> N
 def test_c027_a_gate_that_could_not_be_evaluated_says_so() -> None:
     """The check's text: "gate could not be evaluated" and why."""
     model = msgspec.structs.replace(CHURN, verdict="not-judged", reason="metric auc is NaN", checks=())
-    told = check_text(report(models=(model,), title="", conclusion="failure"))
+    told = check_text(report(models=(model,), conclusion="failure"))
 
-    assert told.title == "churn: gate could not be evaluated"
     assert "**Gate could not be evaluated**: metric auc is NaN" in told.summary
 
 
@@ -278,11 +279,13 @@ def test_a_first_model_a_push_and_an_empty_report_read_well() -> None:
     assert "| `auc` | 0.9 | – |  |" in text
     assert "compared with" not in text
 
-    released = report(event=event(number=None), title="", models=(), stages=(), deployments=(DEPLOYED,))
+    released = report(
+        event=event(number=None), title="churn 4 in production: deployed", models=(), stages=(), deployments=(DEPLOYED,)
+    )
     assert comment(released).splitlines()[1] == "## ✅ churn 4 in production: deployed"
     failed = msgspec.structs.replace(DEPLOYED, state="rolled-back")
-    again = msgspec.structs.replace(released, deployments=(failed,))
-    assert comment(again).splitlines()[1] == "## ❌ churn 4 in production: rolled back"
+    again = msgspec.structs.replace(released, title="rolled back", deployments=(failed,))
+    assert comment(again).splitlines()[1] == "## ❌ rolled back"
 
     empty = Report(event=event(), head=None, base=None)
     assert comment(empty).splitlines()[1] == "## ✅ nothing to do"

@@ -183,6 +183,8 @@ def _title(story: Story, models: Sequence[ModelReport]) -> str:
 
 def _verdict_line(model: ModelReport) -> str:
     """`churn accepted: auc 0.91 (+0.02)`."""
+    if model.verdict == "not-judged":
+        return f"{model.name}: gate could not be evaluated"
     head = f"{model.name} {model.verdict}"
     row = next((row for row in model.metrics if row.candidate is not None), None)
     if row is None or row.candidate is None:
