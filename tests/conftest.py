@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.repobuilder import RepoBuilder
+from tests.s3server import Service, moto
 
 # How fast a machine is must not decide whether a test passes.
 settings.register_profile(
@@ -24,6 +26,13 @@ def clean_git_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One S3 for all tests; each makes a bucket of its own."""
+    with moto(tmp_path_factory.mktemp("moto")) as service:
+        yield service
 
 
 @pytest.fixture

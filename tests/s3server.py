@@ -64,6 +64,28 @@ class Service:
             self.client().delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
 
 
+class Bucket:
+    """A new bucket, for tests of data that comes from S3."""
+
+    def __init__(self, service: Service, *, versions: bool = True) -> None:
+        self.name = service.bucket()
+        self.client: Any = service.client()
+        if versions:
+            self.client.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
+
+    def put(self, key: str, text: str, *, checksum: bool = True) -> None:
+        extra = {"ChecksumAlgorithm": "SHA256"} if checksum else {}
+        self.client.put_object(Bucket=self.name, Key=key, Body=text.encode(), **extra)
+
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.name, Key=key)
+
+    def forget(self, key: str) -> None:
+        """Remove every version."""
+        for item in self.client.list_object_versions(Bucket=self.name, Prefix=key).get("Versions", ()):
+            self.client.delete_object(Bucket=self.name, Key=item["Key"], VersionId=item["VersionId"])
+
+
 @contextmanager
 def moto(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Service]:
     """moto's server, whose log is in `folder`."""

@@ -15,7 +15,14 @@ from functools import lru_cache
 from typing import Any
 
 from ciml import __version__
-from ciml.core.errors import CimlError, ConfigurationError, MissingExtraError, ServiceError, TrustError
+from ciml.core.errors import (
+    CimlError,
+    ConfigurationError,
+    MissingCredentialsError,
+    MissingExtraError,
+    ServiceError,
+    TrustError,
+)
 from ciml.core.url import without_secrets
 
 OWNER_VARIABLE = "CIML_S3_OWNER"
@@ -210,7 +217,7 @@ def _unanswered(error: Exception, doing: str) -> CimlError:
     kind = type(error).__name__
     told = f"cannot {doing}: {_detail(error)}"
     if kind in _CREDENTIALS:
-        return TrustError(
+        return MissingCredentialsError(
             told, hint="Give credentials as the AWS tools take them: AWS_PROFILE, a role, or AWS_ACCESS_KEY_ID."
         )
     if kind in (

@@ -175,21 +175,34 @@ class Resolver:
     # Folders and globs.
 
     def _directory(self, stage: Stage, place: Place, entry: TreeEntry) -> list[Input]:
-        """A tracked directory, without the outputs that lie in it."""
-        if not self.producers.any_below(place.path):
+        """A tracked directory, without the outputs that lie in it, and with data in the place of its manifests."""
+        behind = self._behind_manifests(place.path)
+        if not behind and not self.producers.any_below(place.path):
             return [_tracked(place.inside, entry)]
         files = [entry for entry in self._below(place.path) if not self.producers.covers(entry.path)]
-        if files:
-            return [_tracked(_moved(entry.path, place), entry) for entry in files]
-        return list(self.producers.below(place, reader=stage))
+        found = [_tracked(_moved(file.path, place), file) for file in files if stands_for(file.path) not in behind]
+        data = [_data(Place(path=path, inside=_moved(path, place)), behind[path]) for path in behind]
+        return [*found, *data] or list(self.producers.below(place, reader=stage))
 
     def _glob(self, stage: Stage, place: Place) -> list[Input]:
+        start = glob_start(place.path)
+        behind = {path: it for path, it in self._behind_manifests(start).items() if matches(path, place.path)}
         found: list[Input] = [
             _tracked(entry.path, entry)
-            for entry in self._below(glob_start(place.path))
-            if matches(entry.path, place.path) and not self.producers.covers(entry.path)
+            for entry in self._below(start)
+            if matches(entry.path, place.path)
+            and not self.producers.covers(entry.path)
+            and stands_for(entry.path) not in behind
         ]
-        return found + list(self.producers.matching(place.path, reader=stage))
+        data = [_data(Place(path=path, inside=path), manifest) for path, manifest in behind.items()]
+        return [*found, *data, *self.producers.matching(place.path, reader=stage)]
+
+    def _behind_manifests(self, directory: RepoPath) -> dict[RepoPath, Manifest]:
+        """The data whose manifests lie in a directory; a file that Git tracks beside its manifest stays that."""
+        tracked = {entry.path for entry in self._below(directory)}
+        standing = {path for name in tracked if (path := stands_for(name)) and path not in tracked}
+        self._look_up(file for path in standing for file in manifest_paths(path))
+        return {path: found for path in sorted(standing) if (found := self._manifest(path))}
 
     def _manifest(self, path: RepoPath) -> Manifest | None:
         for candidate in manifest_paths(path):
@@ -230,12 +243,16 @@ class Resolver:
                 key=f"stages.{stage.template}.inputs",
                 hint=f"{manifest.file} stands for {'a directory without it' if manifest.directory else 'one file'}",
             )
+        self._look_up(file for path in folders(place.path) for file in manifest_paths(RepoPath(path)))
+        data = next((path for path in folders(place.path) if self._manifest(RepoPath(path))), None)
         near = get_close_matches(place.path, known, n=1, cutoff=0.5)
         message = f"stage {stage.name}: the input {place.path!r} is not tracked by Git, has no manifest beside it, "
         hint = f"the nearest path that exists is {near[0]!r}" if near else f"`git add {place.path}` if it is code"
         above = [path for path in folders(place.path) if self._is_submodule(RepoPath(path))]
         if above:
             hint = f"it lies in the submodule {above[0]}, which is an input as a whole: name {above[0]}"
+        elif is_glob(place.path) and data:
+            hint = f"a pattern does not reach into data that a manifest stands for: name {data}, or a path in it"
         elif not is_glob(place.path) and self._tree.ignores(place.path):
             message = f"stage {stage.name}: the input {place.path!r} is ignored by Git, has no manifest beside it, "
             hint = f"`git add --force {place.path}` tracks it all the same"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from ciml.app.ports import Tree
 from ciml.core.changes import CONFIGURATION
 from ciml.core.ids import RepoPath
-from ciml.core.manifest import manifest_paths
+from ciml.core.manifest import manifest_paths, stands_for
 from ciml.core.paths import folders
 from ciml.core.pipeline import Pipeline
 from ciml.core.producers import Producers, is_glob, matches
@@ -53,7 +53,8 @@ def admit_declared(declared: Iterable[RepoPath], tree: Tree, producers: Producer
     found = [
         path
         for path in tree.untracked(*sorted(asked))
-        if not named.isdisjoint((path, *folders(path), "")) or any(matches(path, glob) for glob in globs)
+        if not named.isdisjoint((path, *folders(path), ""))
+        or any(matches(name, glob) for name in (path, stands_for(path) or path) for glob in globs)
     ]
     _admit([path for path in found if not _is_bytecode(path) and not producers.covers(path)], tree)
 

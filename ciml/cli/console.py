@@ -35,6 +35,9 @@ _COLOURS = {
     "maybe": "magenta",
 }
 
+DOCUMENT = "ciml.document"
+"""What a call's context has been told once its document is printed."""
+
 KEPT = 1 << 20
 """Characters of what was printed that are kept, to be printed again by a call that has nothing to do."""
 
@@ -90,7 +93,8 @@ class Console:
     def document(self, document: object) -> None:
         """The one JSON document, when `--json` asks for it."""
         if self._json:
-            self._echo(_json(document), err=False)
+            click.get_current_context().meta[DOCUMENT] = True
+            self._echo(json_text(document), err=False)
 
     def _write(self, text: str, *, err: bool) -> None:
         self._echo(harmless_text(text), err=err)
@@ -122,7 +126,8 @@ class Console:
         return click.style(cell, fg=_COLOURS[word]) if word in _COLOURS else cell
 
 
-def _json(document: object) -> str:
+def json_text(document: object) -> str:
+    """A document as `--json` prints it."""
     try:
         return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
     except UnicodeEncodeError:

@@ -39,14 +39,18 @@ def convert(invocation: Invocation, given: str) -> ExitCode:
             raise RepositoryError(
                 f"there is a {CONFIGURATION} already; nothing was written", hint="Move it away, or name it otherwise."
             )
-        made = convert_text(text, file=file, files=all_files(tree), read=tree.read)
+        files = all_files(tree)
+        made = convert_text(text, file=file, files=files, read=tree.read)
+        others = sorted(path for path in files if path != file and os.path.basename(path) == "dvc.yaml")
         with open(f"{root}/{CONFIGURATION}", "x", encoding="utf-8") as target:
             target.write(made.text)
-    _tell(console, file, made, _problems(invocation))
+    _tell(console, file, made, _problems(invocation), others)
     return ExitCode.OK
 
 
-def _tell(console: Console, file: RepoPath, made: Converted, problems: Sequence[str]) -> None:
+def _tell(
+    console: Console, file: RepoPath, made: Converted, problems: Sequence[str], others: Sequence[RepoPath]
+) -> None:
     console.document(
         {
             "from": file,
@@ -57,11 +61,14 @@ def _tell(console: Console, file: RepoPath, made: Converted, problems: Sequence[
                 for note in made.notes
             ],
             "problems": problems,
+            "others": others,
         }
     )
     console.line(f"wrote     {CONFIGURATION} ({made.stages} stages)")
     _paragraph(console, "Not carried over, or not as it was:", made.notes)
     _paragraph(console, "To be put right before it runs:", problems)
+    title = "Files of DVC's that this did not convert (move ciml.yaml away, convert each, join the stages):"
+    _paragraph(console, title, others)
     next_ = ("ciml validate", "git add ciml.yaml && git commit -m 'Run by ciml'", "ciml run")
     _paragraph(console, "Next:", next_)
 

@@ -28,10 +28,9 @@ def data_verdicts(
     """
     if not project.pipeline.data:
         return ()
-    from ciml.adapters.tables import Tables
     from ciml.app.datagate import check_data
 
-    tables = Tables(f"{place.state}/index/tables")
+    tables = place.tables()
     found = check_data(project, registries, tables, may_lack_champion=may_lack_champion)
     tables.trim()
     return found

@@ -118,11 +118,6 @@ class _Syncing:
         )
 
     def _means(self) -> Means:
-        tables = None
-        if self._wanted.tables is not False:
-            from ciml.adapters.tables import Tables
-
-            tables = Tables(f"{self._place.state}/index/tables")
         at = self._at
         return Means(
             source=lambda manifest: at.source(s3_address(manifest.source or "")),
@@ -132,7 +127,7 @@ class _Syncing:
             fetch=at.supply.listing,
             parse=parse,
             dump=dump,
-            tables=tables,
+            tables=None if self._wanted.tables is False else self._place.tables(),
             largest=None if self._wanted.tables else _LARGEST,
         )
 

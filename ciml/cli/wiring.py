@@ -29,6 +29,7 @@ from ciml.core.pipeline import ParamValue, Pipeline
 
 if TYPE_CHECKING:
     from ciml.adapters.datatree import DataTree
+    from ciml.adapters.tables import Tables
     from ciml.cli.storing import AnyStore
 
 
@@ -82,6 +83,12 @@ class Place:
 
         store = self.project_store if isinstance(self.project_store, LocalStore) else self.store
         return DataTree(self.root, store, Memos(self.index.folder("data"), self.root), self.repository.git)
+
+    def tables(self) -> Tables:
+        """Reads tables, and remembers in this clone what it read of each; polars is imported with the first."""
+        from ciml.adapters.tables import Tables
+
+        return Tables(f"{self.state}/index/tables")
 
     def close(self) -> None:
         """End what was started, and keep what was learned."""

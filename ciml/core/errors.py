@@ -7,6 +7,7 @@
     ├── RepositoryError           4  the repository is not in a state that allows this
     ├── ServiceError              5  something outside failed; trying again may help
     ├── TrustError                6  refused by the trust policy
+    │   └── MissingCredentialsError  6  nothing to show to a service that asks who is there
     ├── IntegrityError            7  a digest or a signature does not hold
     ├── RaceError                 8  somebody else was first; run again
     ├── RejectedError            10  a gate rejected, or could not judge
@@ -120,6 +121,10 @@ class TrustError(CimlError):
     """The trust policy refuses this."""
 
     code = ExitCode.TRUST
+
+
+class MissingCredentialsError(TrustError):
+    """There is nothing to show to a service that asks who is there."""
 
 
 class IntegrityError(CimlError):

@@ -56,7 +56,6 @@ def pruned(tree: Mapping[str, ParamValue], wanted: Iterable[str], prefix: str = 
 class Params(Value, frozen=True, kw_only=True):
     """All parameters with the values in force."""
 
-    declared: dict[str, Scalar]
     files: dict[RepoPath, dict[str, ParamValue]]
     """The tree of each params file, values in force."""
     values: dict[str, ParamValue]
@@ -150,7 +149,6 @@ class _Choice:
         for tree in self._trees.values():
             values |= leaves(tree)
         return Params(
-            declared=self.chosen,
             files=self._trees,
             values=values,
             file_of=self._file_of,

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from ciml.core.ids import Digest, RepoPath
 from ciml.core.manifest import Manifest
 from ciml.core.pointer import PointedFile, directory_list
 from ciml.core.results import Output
-from tests.s3server import Service, moto
+from tests.s3server import Service
 
 FILES = {"a.csv": b"id\n1\n", "sub/b.csv": b"id\n2\n", "sub.x": b"x"}
 
@@ -178,12 +177,6 @@ def test_a_remote_that_ciml_cannot_read(dvc: Dvc) -> None:
         dvc.bring(dvc.pointer("1" * 32))
     assert "gs://bucket/x" in caught.value.message
     assert "`dvc pull`" in (caught.value.hint or "")
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with moto(tmp_path_factory.mktemp("moto")) as service:
-        yield service
 
 
 def test_a_remote_in_s3(dvc: Dvc, service: Service) -> None:

@@ -19,15 +19,9 @@ from ciml.core.ids import Digest, RepoPath
 from ciml.core.manifest import Manifest
 from ciml.core.s3 import s3_address
 from tests.s3proxy import Proxy, proxy
-from tests.s3server import Service, moto
+from tests.s3server import Service
 
 PATH = RepoPath("data")
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with moto(tmp_path_factory.mktemp("moto")) as service:
-        yield service
 
 
 @pytest.fixture

@@ -94,6 +94,29 @@ def test_a_manifest_stands_for_its_path(space: Workspace) -> None:
 # What is nothing.
 
 
+def test_folders_and_globs_hold_the_data_behind_manifests(space: Workspace) -> None:
+    """Data is in the place of its manifests, tracked or new; a file that Git tracks beside its manifest stays that."""
+    text = yaml("d", "e/*.csv", "f")
+    files = ["d/x.manifest.yaml", "d/z/y.manifest.yaml", "e/a.csv.manifest.yaml", "e/other.manifest.yaml"]
+    space.repo.commit({"ciml.yaml": text, "d/code.py": "", **dict.fromkeys(files, MANIFEST)})
+    space.repo.commit({"f/own": "1", "f/own.manifest.yaml": MANIFEST})
+    space.repo.write({"e/new.csv.manifest.yaml": MANIFEST})
+    found = inputs(space)
+    assert sorted(item.path for item in found if isinstance(item, DataInput)) == [
+        "d/x",
+        "d/z/y",
+        "e/a.csv",
+        "e/new.csv",
+    ]
+    assert sorted(item.path for item in found if isinstance(item, TrackedInput)) == ["d/code.py", "f"]
+
+
+def test_a_glob_does_not_reach_into_data(space: Workspace) -> None:
+    """The error says what can be named in its place."""
+    space.repo.commit({"ciml.yaml": yaml("d/raw/*.csv"), "d/raw.manifest.yaml": MANIFEST})
+    assert "a pattern does not reach into data that a manifest stands for: name d/raw" in problem(space)
+
+
 def test_all_inputs_that_are_nothing_are_told_at_once(space: Workspace) -> None:
     """Stage, line, and the nearest path that does exist."""
     files = {"src/train.py": "", "data/raw.manifest.yaml": MANIFEST}
@@ -175,9 +198,10 @@ def test_ignored_files_in_an_input_folder_do_not_count(space: Workspace) -> None
 def test_new_outputs_and_data_behind_manifests_do_not_count(space: Workspace) -> None:
     """Outputs are never inputs of their own folder, and a manifest stands for its data, ignored or not."""
     text = "version: 1\nstages:\n  a: {run: make, inputs: [d], outputs: [d/out, d/tree]}\n"
-    space.repo.commit({"ciml.yaml": text, "d/x": "1", "d/raw.manifest.yaml": MANIFEST})
+    manifest = f"version: 1\nsha256: {hashlib.sha256(b'3').hexdigest()}\nsize: 1\nfiles: 1\n"
+    space.repo.commit({"ciml.yaml": text, "d/x": "1", "d/raw.csv.manifest.yaml": manifest})
     recipes = space.recipes()
-    space.repo.write({"d/out": "1", "d/tree/1": "2", "d/raw/1.csv": "3"})
+    space.repo.write({"d/out": "1", "d/tree/1": "2", "d/raw.csv": "3"})
     assert space.recipes() == recipes
     with space.project() as (_, project):
         prepare(project)

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.cli.calls import environment, process
 from tests.cli.jobs import Jobs
 from tests.repobuilder import RepoBuilder
-from tests.s3server import Service, moto
+from tests.s3server import Service
 
 CIML_YAML = """\
 version: 1
 stages:
   train: {run: "cat data/raw/*.csv | wc -l > model.txt", inputs: [data/raw], outputs: [model.txt]}
 """
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """S3."""
-    with moto(tmp_path_factory.mktemp("moto")) as service:
-        yield service
 
 
 def test_a_schedule_runs_on_the_data_that_arrived(tmp_path: Path, service: Service) -> None:

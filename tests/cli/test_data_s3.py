@@ -5,48 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.cli.calls import Calls
-from tests.s3server import Service, moto
+from tests.s3server import Bucket, Service
 
 YAML = """\
 version: 1
 stages:
   train: {run: "cat data/raw/*.csv > model.txt", inputs: [data/raw], outputs: [model.txt]}
 """
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with moto(tmp_path_factory.mktemp("moto")) as service:
-        yield service
-
-
-class Bucket:
-    """A bucket with data in it, and the calls that it got."""
-
-    def __init__(self, service: Service, *, versions: bool = True) -> None:
-        self.name = service.bucket()
-        self.client: Any = service.client()
-        if versions:
-            self.client.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
-
-    def put(self, key: str, text: str, *, checksum: bool = True) -> None:
-        extra = {"ChecksumAlgorithm": "SHA256"} if checksum else {}
-        self.client.put_object(Bucket=self.name, Key=key, Body=text.encode(), **extra)
-
-    def delete(self, key: str) -> None:
-        self.client.delete_object(Bucket=self.name, Key=key)
-
-    def forget(self, key: str) -> None:
-        """Remove every version."""
-        for item in self.client.list_object_versions(Bucket=self.name, Prefix=key).get("Versions", ()):
-            self.client.delete_object(Bucket=self.name, Key=item["Key"], VersionId=item["VersionId"])
 
 
 @pytest.fixture

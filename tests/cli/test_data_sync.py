@@ -27,32 +27,13 @@ from tests.cli.calls import ROOT, Calls
 from tests.cli.test_json import fields, promised
 from tests.githubserver import GitHubServer
 from tests.repobuilder import RepoBuilder
-from tests.s3server import Service, moto
+from tests.s3server import Bucket, Service
 
 YAML = """\
 version: 1
 stages:
   train: {run: "cat data/raw/*.csv > model.txt", inputs: [data/raw], outputs: [model.txt]}
 """
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with moto(tmp_path_factory.mktemp("moto")) as service:
-        yield service
-
-
-class Bucket:
-    """A bucket with data in it."""
-
-    def __init__(self, service: Service, *, versions: bool = True) -> None:
-        self.name = service.bucket()
-        self.client: Any = service.client()
-        if versions:
-            self.client.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
-
-    def put(self, key: str, text: str) -> None:
-        self.client.put_object(Bucket=self.name, Key=key, Body=text.encode(), ChecksumAlgorithm="SHA256")
 
 
 def rows(seed: int, *, older: float = 0.0, columns: str = "age,country") -> str:

@@ -66,6 +66,14 @@ def test_what_must_be_put_right(ciml: Calls) -> None:
     assert ciml("validate").code == 3
 
 
+def test_several_files_of_dvc(ciml: Calls) -> None:
+    """One is converted at a time, and the others are named: a pipeline that lies in several is not taken for whole."""
+    ciml.repo.commit(FILES | {f"sub/{name}": text for name, text in FILES.items()})
+    assert "sub/dvc.yaml" in ciml.ok("init", "--from", "dvc.yaml").out.partition("did not convert")[2]
+    (ciml.path / "ciml.yaml").unlink()
+    assert ciml.json("init", "--from", "sub/dvc.yaml")["others"] == ["dvc.yaml"]
+
+
 def test_nothing_is_replaced(ciml: Calls) -> None:
     """A ciml.yaml that is there stays; a file that is no dvc.yaml, or is not there, is a usage error."""
     ciml.repo.commit({**FILES, "ciml.yaml": "mine\n"})

@@ -73,6 +73,29 @@ def test_an_option_of_ciml_after_a_command(ciml: Calls, option: str, words: tupl
     assert f"(it stands before the command: ciml {option} {' '.join(words)})" in answer.err
 
 
+def test_an_error_is_a_document_too(ciml: Calls) -> None:
+    """With --json an error is one document on stdout, with its exit code; the message stays on stderr."""
+    ciml.repo.commit({"ciml.yaml": "version: 1\nstages: {a: {run: x, inputs: [nope]}}\nstore: nowhere\n"})
+    answer = ciml("--json", "plan")
+    assert answer.code == 3
+    error = answer.json["error"]
+    assert (error["exit_code"], error["hint"]) == (3, None)
+    assert "the store 'nowhere'" in error["message"] and error["message"] in answer.err
+    [problem] = error["problems"]
+    assert (problem["file"], problem["line"], problem["column"], problem["key"]) == ("ciml.yaml", 3, 1, "store")
+
+    assert ciml("--json", "promote").json["error"]["exit_code"] == 2
+    assert ciml("plan").out == ""
+
+
+def test_a_document_is_followed_by_no_other(registered: Calls) -> None:
+    """A call that has printed its document and fails afterwards prints that one alone."""
+    registered.repo.commit({"src.txt": "0.1\n"})
+    for words in (("run",), ("register",)):
+        answer = registered("--json", *words)
+        assert (answer.code, "models" in answer.json) == (10, True), answer
+
+
 def test_words_are_completed(ciml: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell that asks for it gets the script that completes commands."""
     monkeypatch.setenv("_CIML_COMPLETE", "bash_source")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,7 @@ import pytest
 from tests.cli.calls import Calls
 from tests.cli.conftest import FILES
 from tests.repobuilder import RepoBuilder
-from tests.s3server import Service, moto
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with moto(tmp_path_factory.mktemp("moto")) as service:
-        yield service
+from tests.s3server import Service
 
 
 @pytest.fixture
@@ -138,3 +131,34 @@ def test_a_folder_that_clones_share(
     assert other.results() == {"train": "restored", "score": "restored"}
     monkeypatch.setenv("CIML_STORE", "shared")
     assert other("plan").code == 3
+
+
+@pytest.mark.parametrize("lacking", ["credentials", "service"])
+def test_a_plan_needs_no_shared_store(
+    clones: tuple[RepoBuilder, RepoBuilder],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    lacking: str,
+) -> None:
+    """`plan` and `explain` go by this clone's records and say so, where only credentials or the service lack."""
+    ciml = Calls(clones[0], capsys, monkeypatch)
+    if lacking == "credentials":
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    else:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+    for words in (("plan",), ("explain", "train")):
+        answer = ciml.ok(*words)
+        assert "the shared store could not be looked at" in answer.err, answer
+    assert ciml.actions()["train"] == "run"
+    refused = ciml("run")
+    assert refused.code == (6 if lacking == "credentials" else 5), refused
+    assert ("CIML_STORE=local" in refused.err) == (lacking == "credentials")
+    monkeypatch.setenv("CIML_STORE", "local")
+    ciml.ok("run")

@@ -87,7 +87,7 @@ FOR_EACH = SHOW + 'for name in $NAMES; do ( CIML_ARG_1="${!name}"; eval "$SCRIPT
 
 def values(x: ParamValue = "v", *, matrix: dict[str, str | int | float | bool] | None = None) -> Lookup:
     held: dict[str, ParamValue] = {"x": x, "n": 0.5, "train.lr": 0.1}
-    params = Params(declared={}, files={}, values=held, file_of={}, subtrees={"train": ["train.lr"]})
+    params = Params(files={}, values=held, file_of={}, subtrees={"train": ["train.lr"]})
     return lookup(params, matrix)
 
 

@@ -24,7 +24,7 @@ from ciml.adapters.stores.s3 import S3Objects, object_name
 from ciml.adapters.stores.sharedrecords import SharedRecords, Signing, Standing
 from ciml.adapters.stores.tenure import Tenure, read_state
 from ciml.core import listing
-from ciml.core.errors import IntegrityError, ServiceError
+from ciml.core.errors import IntegrityError, MissingCredentialsError, ServiceError
 from ciml.core.event import MAIN
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.key import digest as digest_of_list
@@ -186,6 +186,9 @@ class SharedStore:
             state, _ = read_state(self.bucket)
         except ServiceError:
             return  # who is offline has what is here
+        except MissingCredentialsError as error:
+            hint = f"{error.hint} CIML_STORE=local does without the shared store."
+            raise MissingCredentialsError(error.message, hint=hint) from error
         if self._known.disown(state.disowned_before):
             self.local.disown()
 

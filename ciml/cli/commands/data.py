@@ -270,11 +270,9 @@ def diff(invocation: Invocation, before: str, after: str | None, path: str | Non
 def _with_table(
     item: DataDifference, before: Manifest | None, after: Manifest | None, at: Supplying, place: Place
 ) -> DataDifference:
-    from ciml.adapters.tables import Tables
     from ciml.app.tablediff import table_difference
 
-    tables = Tables(f"{place.state}/index/tables")
-    return msgspec.structs.replace(item, table=table_difference(before, after, at.supply, at.store, tables))
+    return msgspec.structs.replace(item, table=table_difference(before, after, at.supply, at.store, place.tables()))
 
 
 def _what_to_commit(done: Sequence[cases.Written], at: Supplying, console: Console) -> None:

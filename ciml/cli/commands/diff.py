@@ -61,10 +61,9 @@ def command(invocation: Invocation, before: str, after: str, tables: bool) -> in
 
 
 def _tables(place: Place, supply: Supply, store: Store) -> TablesOf:
-    from ciml.adapters.tables import Tables
     from ciml.app.tablediff import table_difference
 
-    read = Tables(f"{place.state}/index/tables")
+    read = place.tables()
     return lambda before, after: table_difference(before, after, supply, store, read)
 
 

@@ -8,6 +8,7 @@ from ciml.app.explain import Explanation, explain
 from ciml.app.plan import prepare
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation, with_params
+from ciml.cli.unshared import planned
 from ciml.cli.wiring import journal, open_place, project_at
 from ciml.core.errors import ExitCode
 from ciml.core.explanation import Part
@@ -26,7 +27,9 @@ def command(invocation: Invocation, stage: str, params: dict[str, str]) -> int:
         runs = journal(place)
         last = runs.last_run()
         traced = runs.run(last.id) if last else None
-        found = explain(project, prepare(project), StageName(stage), traced)
+        _, found = planned(
+            project, place.store, console, lambda one: explain(one, prepare(one), StageName(stage), traced)
+        )
     console.document(found)
     _show(found, console)
     return ExitCode.OK

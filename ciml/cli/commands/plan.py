@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from ciml.app.plan import plan, prepare
+from ciml.app.plan import Prepared, plan, prepare
+from ciml.app.project import Project
 from ciml.cli import receipt
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation, with_params
+from ciml.cli.unshared import planned
 from ciml.cli.wiring import open_place, project_at
 from ciml.core.amounts import some_of
 from ciml.core.changes import ChangeSet
@@ -44,15 +46,20 @@ def command(
         project = project_at(place, invocation, params, head=head)
         for warning in project.pipeline.warnings:
             console.warn(warning)
-        prepared = prepare(project, base=base)
+        targets = [StageName(name) for name in stages]
+
+        def look(project: Project) -> tuple[Prepared, Plan]:
+            prepared = prepare(project, base=base)
+            return prepared, plan(project, prepared, targets=targets, force=force)
+
+        served, (prepared, made) = planned(project, place.store, console, look)
         for path in prepared.edited:
             console.warn(
                 f"{path} is not what its manifest says: before a run, `ciml data pull {path}` gets what it says, "
                 f"or `ciml data update {path}` takes it as it is now"
             )
-        made = plan(project, prepared, targets=[StageName(name) for name in stages], force=force)
         show(made, console)
-        if made.nothing_to_do:
+        if made.nothing_to_do and served is project:
             receipt.keep(place, project, prepared, invocation, console, 0)
     return ExitCode.OK
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,7 @@ from ciml.core.succession import Extension, Stale, extend
 from tests.adapters.ledgers.test_git import CHURN, GENESIS, registration
 from tests.mlflowserver import free_port
 from tests.s3proxy import proxy
-from tests.s3server import Service, moto, rclone
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with moto(tmp_path_factory.mktemp("moto")) as service:
-        yield service
+from tests.s3server import Service, rclone
 
 
 @pytest.fixture

@@ -7,14 +7,7 @@ import pytest
 
 from tests.adapters.stores.clones import Clones
 from tests.s3proxy import Proxy, proxy
-from tests.s3server import Service, moto
-
-
-@pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One server for all tests; each makes a bucket of its own."""
-    with moto(tmp_path_factory.mktemp("moto")) as service:
-        yield service
+from tests.s3server import Service
 
 
 @pytest.fixture
