@@ -475,7 +475,8 @@ def test_two_processes_and_a_kill(root: Path, tmp_path: Path) -> None:
             at_call(at, lambda: os.kill(os.getpid(), signal.SIGKILL))
             take_in()
 
-        assert in_child(killed) in (FINISHED, -signal.SIGKILL)
+        status = in_child(killed)  # it may be the second process that is killed, which the first one tells
+        assert status in (FINISHED, FAILED, -signal.SIGKILL)
         assert all(opened(str(path)) for path in packs(root))
     store = LocalStore(str(root))
     output = store.put_path(str(top), name=RepoPath("d"))
