@@ -227,7 +227,7 @@ def replace(new: str, target: str, *, aside: str, target_folder: int | None = No
     return False
 
 
-def write_new(path: str, data: bytes, mode: int) -> None:
+def write_new(path: str, data: bytes | memoryview, mode: int) -> None:
     """Write a file that must not exist; when that fails nothing is left of it."""
     fd = os.open(path, CREATE, 0o600)
     try:

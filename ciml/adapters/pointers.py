@@ -166,7 +166,7 @@ class DvcPointers:
     def _verify(self, digest: Digest, md5: str, where: str) -> None:
         """Hold the store's own copy, which nobody can change any more, against the MD5."""
         hashed, plain = hashlib.md5(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
-        with open(self._objects.path(digest), "rb") as file:
+        with open(self._objects.open(digest), "rb") as file:
             while piece := file.read(_PIECE):
                 hashed.update(piece)
                 # Before version 3, DVC counted line ends of text files as one byte.

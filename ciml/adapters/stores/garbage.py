@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from ciml.adapters.locks import try_lock
 from ciml.adapters.stores.objects import Objects
+from ciml.adapters.stores.packsweep import PackSweep
 from ciml.adapters.stores.records import LOCAL, Records
 from ciml.adapters.stores.session import FOLDERS, Session
 from ciml.adapters.stores.sweep import Sweep, digests_in
@@ -66,6 +67,7 @@ class Warden:
     def stats(self) -> Stats:
         """How much there is."""
         sizes = [self._objects.size(digest) or 0 for digest in digests_in(f"{self._root}/objects")]
+        sizes += [size for pack in self._objects.packs.all() for _, _, size in pack.rows()]
         records = sum(1 for records in self._spaces() for _ in digests_in(records.folder))
         quarantined = len(os.listdir(f"{self._root}/quarantine")) if os.path.isdir(f"{self._root}/quarantine") else 0
         return Stats(objects=len(sizes), size=sum(sizes), records=records, quarantined=quarantined)
@@ -77,11 +79,16 @@ class Warden:
             repair: put what is damaged, and records that lost something, into quarantine.
         """
         checked = 0
-        damaged = set()
+        damaged: set[Digest] = set()
         for digest in digests_in(f"{self._root}/objects"):
             checked += 1
             if not self._objects.verify(digest):
                 damaged.add(digest)
+        for digest, sound in self._objects.packs.checked():
+            checked += 1
+            if not sound:
+                damaged.add(digest)
+        damaged |= self._objects.packs.torn
         unreadable: list[Digest] = []
         lost: list[Digest] = []
         for records in self._spaces():
@@ -157,9 +164,11 @@ class Warden:
             needed=lambda digest: bytes.fromhex(digest) in rooted,
             held=lambda digest: bytes.fromhex(digest) in held,
         )
+        packs = PackSweep(self._root, sweep)
+        packs.run(self._objects.packs.all(), needed=rooted, held=held)
         return Collection(
-            objects=len(objects),
-            size=sweep.size - record_size,
+            objects=len(objects) + packs.objects,
+            size=sweep.size - record_size + packs.size,
             records=sum(map(len, gone.values())),
             marked=sweep.marked,
         )

@@ -19,12 +19,20 @@ from ciml.core.listing import Entry
 from ciml.core.results import Output
 
 
-class Sink(Protocol):
-    """Where bytes go; it may also just hash them."""
+class Listings(Protocol):
+    """Where listings go."""
 
     def put(self, data: bytes) -> Digest:
         """The digest of `data`, now kept."""
         ...
+
+    def forked(self) -> None:
+        """From here on this is a second process beside the first one."""
+        ...
+
+
+class Sink(Listings, Protocol):
+    """Where bytes go; it may also just hash them."""
 
     def put_file(self, path: str | bytes, shown: str, folder: int | None = None) -> tuple[Digest, os.stat_result, int]:
         """Digest, status and size of a regular file, now kept."""
@@ -34,8 +42,8 @@ class Sink(Protocol):
         """Whether those bytes are kept already, and stay."""
         ...
 
-    def forked(self) -> None:
-        """From here on this is a second process beside the first one."""
+    def finish(self) -> None:
+        """Keep for good what the second process has put."""
         ...
 
 
@@ -75,7 +83,7 @@ def ingest(path: str, name: RepoPath, sink: Sink, watch: Watch | None = None) ->
     return _directory(path, name, sink, watch)
 
 
-def store_listing(entries: Iterator[Entry], name: RepoPath, sink: Sink) -> Output:
+def store_listing(entries: Iterator[Entry], name: RepoPath, sink: Listings) -> Output:
     """A directory by its entries: its listing, in the sink."""
     root = b""
     digest = listing.EMPTY
@@ -101,7 +109,7 @@ def _directory(path: str, name: RepoPath, sink: Sink, watch: Watch | None) -> Ou
     except PermissionError as error:
         raise files.unreadable(name, error) from error
     reader = _Reader(top, name, sink)
-    pair = Pair[Found, Taken](reader.taken, sink.forked)
+    pair = Pair[Found, Taken](reader.taken, sink.forked, sink.finish)
     found = walk(top, name) if watch is None else _remembered(walk(top, name), watch.known())
     try:
         return store_listing(_entries(pair.run(batched(found, BATCH)), watch), name, sink)
@@ -232,6 +240,9 @@ class Hasher:
     def forked(self) -> None:
         """Nothing to tell apart."""
 
+    def finish(self) -> None:
+        """Nothing to keep."""
+
 
 class Lister(Hasher):
     """A sink that keeps listings and not the bytes that they list.
@@ -240,7 +251,7 @@ class Lister(Hasher):
         sink: where the listings go.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Listings) -> None:
         self._sink = sink
 
     def put(self, data: bytes) -> Digest:

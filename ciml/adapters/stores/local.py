@@ -1,6 +1,7 @@
 """The store on a disk.
 
     objects/ab/<62 hex>   bytes and listings, by SHA-256, mode 0444
+    objects/pack/         many small ones in one file (`ciml.adapters.stores.pack`)
     actions/ab/<62 hex>   records, by key (of other spaces: spaces/<space>/ab/<62 hex>)
     tmp/                  unfinished files; leases/ says whose
     quarantine/           what was damaged or disowned
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 _SYNC_EVERY_S = 1.0
 
+LOOSE = 512
+"""New small objects of one directory that get a file each; the others are packed."""
+
 
 class LocalStore:
     """A store below one folder, used by any number of processes at once.
@@ -46,6 +50,7 @@ class LocalStore:
         space: whose records these are.
         reads: other spaces whose records are believed too.
         clock: seconds, of any origin.
+        loose: new small objects of one directory that get a file each; the others are packed.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class LocalStore:
         space: str = LOCAL,
         reads: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
+        loose: int = LOOSE,
     ) -> None:
         self.root = os.path.abspath(root)
         self._session = Session(self.root)
@@ -62,6 +68,7 @@ class LocalStore:
         self._records = Records(self.root, self._session, space)
         self._others = [Records(self.root, self._session, other) for other in reads]
         self._clock = clock
+        self._loose = loose
         self._unsynced_since: float | None = None
         self._syncing: threading.Thread | None = None
 
@@ -85,8 +92,11 @@ class LocalStore:
             StageError: it is missing, cannot be read, or is or holds a named pipe, a socket or a device.
             ServiceError: the disk is full, or the system refuses something else.
         """
+        from ciml.adapters.stores.packing import Packing
+
         with _doing(f"store {name}"):
-            output = ingest(path, name, self._objects, watch)
+            with Packing(self._objects, self._session, loose=self._loose) as sink:
+                output = ingest(path, name, sink, watch)
             self._unsynced_since = self._unsynced_since or self._clock()
             return output
 

@@ -1,15 +1,23 @@
-"""The objects of a local store: files named by the SHA-256 of their bytes, read-only, verified when read."""
+"""The objects of a local store: files named by the SHA-256 of their bytes, read-only, verified when read.
+
+Where a directory of many small files was taken in, small objects lie in packs (`ciml.adapters.stores.pack`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ciml.adapters import files
 from ciml.adapters.stores.session import Session
 from ciml.core.errors import IntegrityError, StageError
 from ciml.core.ids import Digest
+
+if TYPE_CHECKING:
+    from ciml.adapters.stores.packs import Packs
 
 _MODE = 0o444
 
@@ -28,8 +36,15 @@ class Objects:
         self._verified: dict[Digest, files.Signature] = {}
         self._can_clone: bool | None = None
 
+    @cached_property
+    def packs(self) -> Packs:
+        """The objects that have no file of their own."""
+        from ciml.adapters.stores.packs import Packs
+
+        return Packs(self._root, self._session)
+
     def path(self, digest: Digest) -> str:
-        """Where an object lies."""
+        """Where an object lies that has a file of its own."""
         return f"{self._root}/objects/{digest[:2]}/{digest[2:]}"
 
     def size(self, digest: Digest) -> int | None:
@@ -38,6 +53,8 @@ class Objects:
             return os.stat(self.path(digest)).st_size
         except FileNotFoundError:
             pass
+        if (packed := self.packs.find(digest)) is not None:
+            return packed.size
         if not self._back_from_trash(digest):
             return None
         return os.stat(self.path(digest)).st_size
@@ -48,10 +65,14 @@ class Objects:
         """The digest under which `data` now lies here."""
         digest = Digest(hashlib.sha256(data).hexdigest())
         if not self.keeps(digest, len(data)):
-            unfinished = self._session.new()
-            files.write_new(unfinished, data, _MODE)
-            self.publish(unfinished, digest)
+            self.add(digest, data)
         return digest
+
+    def add(self, digest: Digest, data: bytes | memoryview) -> None:
+        """Let there be a file for an object that is not here."""
+        unfinished = self._session.new()
+        files.write_new(unfinished, data, _MODE)
+        self.publish(unfinished, digest)
 
     def put_file(self, path: str | bytes, shown: str, folder: int | None = None) -> tuple[Digest, os.stat_result, int]:
         """Digest, status and number of bytes of the file at `path`, now an object.
@@ -64,17 +85,18 @@ class Objects:
             data = files.read_small(fd, status.st_size)
             if data is not None:
                 return self.put(data), status, len(data)
-            self._check_room(status, shown)
-            digest, size = self._put_large(fd, status.st_size)
+            digest, size = self.put_large(fd, status, shown)
             return digest, status, size
         finally:
             os.close(fd)
 
-    def _put_large(self, fd: int, expected: int) -> tuple[Digest, int]:
+    def put_large(self, fd: int, status: os.stat_result, shown: str) -> tuple[Digest, int]:
+        """Digest and number of bytes of an open file, now an object; they are not held in memory. Raises as that."""
+        self._check_room(status, shown)
         unfinished = self._session.new()
         target = os.open(unfinished, os.O_RDWR | (files.CREATE & ~os.O_WRONLY), 0o600)
         try:
-            digest, size = files.copy(fd, target, expected)
+            digest, size = files.copy(fd, target, status.st_size)
             os.fchmod(target, _MODE)
             if self.keeps(digest, size):
                 os.unlink(unfinished)
@@ -106,7 +128,7 @@ class Objects:
         try:
             os.stat(path)
         except FileNotFoundError:
-            return False
+            return self.packs.keeps(digest, size)
         self._session.rely_on(digest)
         found = self.size(digest)
         if found is not None and found != size:
@@ -127,30 +149,30 @@ class Objects:
 
     def read(self, digest: Digest) -> bytes:
         """The bytes, verified."""
-        fd = self.open(digest)
-        try:
-            size = os.fstat(fd).st_size
-            data = files.read_small(fd, size)
-            if data is None:
-                with open(fd, "rb", buffering=0, closefd=False) as file:
-                    data = file.read()
-        finally:
-            os.close(fd)
+        found = self._found(digest)
+        data = found if isinstance(found, bytes) else _whole(found)
         if hashlib.sha256(data).hexdigest() != digest:
             raise self.corrupt(digest)
         return data
 
     def open(self, digest: Digest) -> int:
-        """A descriptor of an object, not verified.
+        """A descriptor of an object, not verified; of a packed one it is a copy in memory.
 
         Raises:
             IntegrityError: it is not here.
         """
+        found = self._found(digest)
+        return found if isinstance(found, int) else _in_memory(found)
+
+    def _found(self, digest: Digest) -> int | bytes:
+        """A descriptor of an object's own file, or the bytes of a packed object."""
         path = self.path(digest)
         for attempt in (1, 2):
             try:
                 return files.open_regular(path, digest)[0]
             except FileNotFoundError as error:
+                if (packed := self.packs.read(digest)) is not None:
+                    return packed
                 if attempt == 2 or not self._back_from_trash(digest):
                     raise gone(digest) from error
             except StageError as error:
@@ -159,22 +181,26 @@ class Objects:
 
     def copy_to(self, digest: Digest, target: int) -> int:
         """Number of bytes that are now in `target`, a new file; verified while they were copied."""
-        fd = self.open(digest)
+        found = self._found(digest)
+        if isinstance(found, bytes):
+            return self._write_to(target, found, digest)
         try:
-            expected = os.fstat(fd).st_size
-            data = files.read_small(fd, expected)
+            expected = os.fstat(found).st_size
+            data = files.read_small(found, expected)
             if data is not None:
-                found = hashlib.sha256(data).hexdigest()
-                if found == digest:
-                    files.write_all(target, data)
-                    return len(data)
-            else:
-                copied, size = files.copy(fd, target, expected)
-                if copied == digest:
-                    return size
+                return self._write_to(target, data, digest)
+            copied, size = files.copy(found, target, expected)
         finally:
-            os.close(fd)
-        raise self.corrupt(digest)
+            os.close(found)
+        if copied != digest:
+            raise self.corrupt(digest)
+        return size
+
+    def _write_to(self, target: int, data: bytes, digest: Digest) -> int:
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise self.corrupt(digest)
+        files.write_all(target, data)
+        return len(data)
 
     def link_to(self, digest: Digest, act: Callable[[str], None]) -> None:
         """Give the path of an object to `act`, which makes a hard link to it; verified before.
@@ -222,9 +248,13 @@ class Objects:
     def quarantine(self, digest: Digest) -> None:
         """Take an object out of the store, and keep it for whoever wants to look."""
         try:
-            os.rename(self.path(digest), f"{self._root}/quarantine/{os.path.basename(self._session.new())}-{digest}")
+            aside = f"{self._root}/quarantine/{os.path.basename(self._session.new())}-{digest}"
+            try:
+                os.rename(self.path(digest), aside)
+            except FileNotFoundError:
+                self.packs.quarantine(digest)
         except OSError:
-            pass  # gone already, or a store that can only be read; nobody believes the object either way
+            pass  # a store that can only be read, or a full disk; nobody believes the object either way
 
     def _back_from_trash(self, digest: Digest) -> bool:
         """Whether an object that a collection was about to delete is here again."""
@@ -235,6 +265,26 @@ class Objects:
         except FileNotFoundError:
             return os.path.exists(self.path(digest))
         return True
+
+
+def _whole(fd: int) -> bytes:
+    """All bytes of a file, which is closed."""
+    try:
+        data = files.read_small(fd, os.fstat(fd).st_size)
+        if data is None:
+            with open(fd, "rb", buffering=0, closefd=False) as file:
+                data = file.read()
+        return data
+    finally:
+        os.close(fd)
+
+
+def _in_memory(data: bytes) -> int:
+    """A descriptor of a file that has these bytes, and no name."""
+    fd = os.memfd_create("ciml-object", os.MFD_CLOEXEC)
+    files.write_all(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def gone(digest: Digest) -> IntegrityError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ciml.core.errors import CimlError, ServiceError
@@ -24,6 +25,9 @@ BATCH = 256
 _ALONE = 4
 """Batches that are done before a second process is worth its start."""
 
+_MOST = 3
+"""Batches that the second process is given while the first one does one, and all that is done with results."""
+
 
 class Pair(Generic[_Item, _Result]):
     """Works on batches, in this process and, where there are many, in a second one.
@@ -31,26 +35,40 @@ class Pair(Generic[_Item, _Result]):
     Args:
         work: what to do with a batch. An error that it raises is raised by `run`, wherever it ran.
         forked: called once in the second process before it works.
+        finished: called once in the second process when it has done all; an error is raised as one of `work`.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[_Item]], Sequence[_Result]], forked: Callable[[], None] = lambda: None
+        self,
+        work: Callable[[Sequence[_Item]], Sequence[_Result]],
+        forked: Callable[[], None] = lambda: None,
+        finished: Callable[[], None] = lambda: None,
     ) -> None:
         self._work = work
         self._forked = forked
+        self._finished = finished
         self._pid = 0
         self._pipe: BufferedRWPair | None = None
+        self._socket = -1
+        self._share = 1
+        """Batches for the second process."""
 
     def run(self, batches: Iterator[Sequence[_Item]]) -> Iterator[_Result]:
         """The results, in the order of the batches."""
+        theirs: Sequence[_Result] = ()
         for number, batch in enumerate(batches):
-            beside = next(batches, None) if number >= _ALONE and len(os.sched_getaffinity(0)) > 1 else None
-            if beside is None:
-                yield from self._work(batch)
-            else:
+            beside: list[_Item] = []
+            if number >= _ALONE and len(os.sched_getaffinity(0)) > 1:
+                beside = [item for some in islice(batches, self._share) for item in some]
+            if beside:
                 self._send(beside)
-                yield from self._work(batch)
-                yield from self._receive()
+            yield from theirs  # what the caller does with them, it does while the second process works
+            yield from self._work(batch)
+            theirs = self._receive() if beside else ()
+        yield from theirs
+        if self._pipe is not None:
+            self._send(())
+            self._receive()
 
     def close(self) -> None:
         """End the second process."""
@@ -77,6 +95,7 @@ class Pair(Generic[_Item, _Result]):
         import pickle
 
         assert self._pipe is not None, "something was sent before"
+        self._share = min(self._share + 1, _MOST) if self._is_waiting() else max(self._share - 1, 1)
         try:
             answer: Sequence[_Result] | BaseException = pickle.load(self._pipe)
         except (EOFError, ConnectionError) as error:
@@ -84,6 +103,14 @@ class Pair(Generic[_Item, _Result]):
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+    def _is_waiting(self) -> bool:
+        """Whether the second process has done what it was given."""
+        import select
+
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def _fork(self) -> BufferedRWPair:
         import socket
@@ -98,6 +125,7 @@ class Pair(Generic[_Item, _Result]):
             finally:
                 os._exit(0)  # nothing of the first process is tidied up here: it all belongs to it
         theirs.close()
+        self._socket = ours.fileno()
         with ours:
             return ours.makefile("rwb")
 
@@ -110,11 +138,15 @@ class Pair(Generic[_Item, _Result]):
             except EOFError:
                 return
             try:
-                answer: Sequence[_Result] | Exception = self._work(batch)
+                answer: Sequence[_Result] | Exception = self._work(batch) if batch else self._end()
             except (CimlError, OSError) as error:
                 answer = error
             pickle.dump(answer, pipe, protocol=pickle.HIGHEST_PROTOCOL)
             pipe.flush()
+
+    def _end(self) -> Sequence[_Result]:
+        self._finished()
+        return ()
 
 
 def _lost() -> ServiceError:

@@ -16,7 +16,8 @@ killed in between is finished by the next one, which first gives everything back
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -36,9 +37,10 @@ class Mark(Value, frozen=True, kw_only=True, array_like=True, gc=False):
     change_ns: int
 
 
-_UNFINISHED = "marks/unfinished"
+UNFINISHED = "marks/unfinished"
 """There is one collection at a time; what is in `tmp/` belongs to leases, and collections have none."""
 
+_Mark = TypeVar("_Mark")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[str, Mark]).decode
 
@@ -99,27 +101,30 @@ class Sweep:
         removed: set[Digest] = set()
         for short in _listed(folder):
             place = f"marks/{os.path.relpath(folder, self._root).replace('/', '%')}-{short}"
-            before = self._marks(place)
+            before = self.marks(place, _decode)
             marks: dict[str, Mark] = {}
-            due: list[Digest] = []
+            due: dict[Digest, str] = {}
             for digest in _digests_below(folder, short):
                 if needed(digest):
                     continue
-                mark = self._mark(f"{folder}/{short}/{digest[2:]}", before.get(digest))
+                path = f"{folder}/{short}/{digest[2:]}"
+                mark = self.mark(path, before.get(digest))
                 if mark is not None:
                     marks[digest] = mark
-                    if self._is_due(mark) and not held(digest):
-                        due.append(digest)
-            gone = self._remove(folder, due, trash)
+                    if self.is_due(mark) and not held(digest):
+                        due[digest] = path
+            sizes = {digest: os.lstat(path).st_size for digest, path in due.items()}
+            gone = self.remove(due, trash)
+            self.size += sum(sizes[digest] for digest in gone)
             removed.update(gone)
             for digest in gone:
                 del marks[digest]
             self.marked += len(marks)
-            if not self.dry_run:
-                self._keep_marks(place, marks, before)
+            self.keep_marks(place, marks, before)
         return removed
 
-    def _mark(self, path: str, before: Mark | None) -> Mark | None:
+    def mark(self, path: str, before: Mark | None) -> Mark | None:
+        """The mark of a file from now on: the one that it had if it is still the same; None where it has gone."""
         try:
             status = os.lstat(path)
         except FileNotFoundError:
@@ -130,41 +135,36 @@ class Sweep:
             generation=self._generation, probe_ns=self._probe_ns, inode=status.st_ino, change_ns=status.st_ctime_ns
         )
 
-    def _is_due(self, mark: Mark) -> bool:
+    def is_due(self, mark: Mark) -> bool:
+        """Whether what was marked so long ago may go."""
         return mark.generation < self._floor and self._probe_ns - mark.probe_ns >= self._grace_ns
 
-    def _remove(self, folder: str, due: list[Digest], trash: Callable[[Digest], str]) -> list[Digest]:
-        """Those that are now gone."""
-        if not due:
-            return []
-        paths = {digest: f"{folder}/{digest[:2]}/{digest[2:]}" for digest in due}
-        sizes = {digest: os.lstat(path).st_size for digest, path in paths.items()}
-        gone = due
-        if not self.dry_run:
-            for digest, path in paths.items():
-                os.rename(path, f"{self._root}/trash/{trash(digest)}")
-            relied_on = self.relied_on()
-            gone = [digest for digest in due if digest not in relied_on]
-            for digest in relied_on.intersection(due):
-                _give_back(f"{self._root}/trash/{trash(digest)}", paths[digest])
-            for digest in gone:
-                os.unlink(f"{self._root}/trash/{trash(digest)}")
-        self.size += sum(sizes[digest] for digest in gone)
+    def remove(self, due: Mapping[Digest, str], trash: Callable[[Digest], str]) -> list[Digest]:
+        """Those that are now gone, or would be.
+
+        Args:
+            due: names, as a lease would have them, and paths.
+            trash: as for `folder`.
+        """
+        if self.dry_run or not due:
+            return list(due)
+        for name, path in due.items():
+            os.rename(path, f"{self._root}/trash/{trash(name)}")
+        relied_on = self.relied_on()
+        for name in relied_on.intersection(due):
+            _give_back(f"{self._root}/trash/{trash(name)}", due[name])
+        gone = [name for name in due if name not in relied_on]
+        for name in gone:
+            os.unlink(f"{self._root}/trash/{trash(name)}")
         return gone
 
     def _empty_trash(self) -> None:
         """Give back what a collection that was killed had not yet decided about."""
         for name in os.listdir(f"{self._root}/trash"):
-            kind, _, space_and_key = name.partition("-")
-            folder = "objects"
-            digest = name
-            if space_and_key:
-                space, _, digest = space_and_key.rpartition("-")
-                folder = "actions" if kind == "record" else f"spaces/{space.replace('%', '/')}"
-            _give_back(f"{self._root}/trash/{name}", f"{self._root}/{folder}/{digest[:2]}/{digest[2:]}")
+            _give_back(f"{self._root}/trash/{name}", f"{self._root}/{_place_of(name)}")
 
     def _probe(self) -> int:
-        path = f"{self._root}/{_UNFINISHED}"
+        path = f"{self._root}/{UNFINISHED}"
         files.discard(path)
         files.write_new(path, b"", 0o600)
         try:
@@ -172,14 +172,18 @@ class Sweep:
         finally:
             files.discard(path)
 
-    def _marks(self, place: str) -> dict[str, Mark]:
+    def marks(self, place: str, decode: Callable[[bytes], dict[str, _Mark]]) -> dict[str, _Mark]:
+        """What the last collection left marked."""
         try:
             with open(f"{self._root}/{place}", "rb") as file:
-                return _decode(file.read())
+                return decode(file.read())
         except (FileNotFoundError, msgspec.MsgspecError):
             return {}  # then all is marked anew, and stays for longer
 
-    def _keep_marks(self, place: str, marks: dict[str, Mark], before: dict[str, Mark]) -> None:
+    def keep_marks(self, place: str, marks: Mapping[str, object], before: Mapping[str, object]) -> None:
+        """Leave these marked for the next collection."""
+        if self.dry_run:
+            return
         if marks:
             if marks != before:
                 self._write(place, _encode(marks))
@@ -187,10 +191,22 @@ class Sweep:
             os.unlink(f"{self._root}/{place}")
 
     def _write(self, place: str, data: bytes) -> None:
-        unfinished = f"{self._root}/{_UNFINISHED}"
+        unfinished = f"{self._root}/{UNFINISHED}"
         files.discard(unfinished)
         files.write_new(unfinished, data, 0o644)
         os.rename(unfinished, f"{self._root}/{place}")
+
+
+def _place_of(name: str) -> str:
+    """Where something in the trash came from."""
+    kind, _, space_and_name = name.partition("-")
+    if not space_and_name:
+        return f"objects/{name[:2]}/{name[2:]}"
+    if kind == "pack":
+        return f"objects/pack/{space_and_name}"
+    space, _, key = space_and_name.rpartition("-")
+    folder = "actions" if kind == "record" else f"spaces/{space.replace('%', '/')}"
+    return f"{folder}/{key[:2]}/{key[2:]}"
 
 
 def digests_in(folder: str) -> Iterator[Digest]:

@@ -16,7 +16,8 @@ import msgspec
 import pytest
 
 from ciml.adapters import files
-from ciml.adapters.stores.local import LocalStore
+from ciml.adapters.stores.local import LOOSE, LocalStore
+from ciml.adapters.stores.pack import opened
 from ciml.app.ports import Store
 from ciml.core import listing
 from ciml.core.errors import IntegrityError, ServiceError, StageError, TrustError
@@ -46,6 +47,14 @@ class TestLocalStore(StoreContract):
         return functools.partial(LocalStore, str(root))
 
 
+class TestPackedStore(StoreContract):
+    """The contract, where every small file goes into a pack."""
+
+    @pytest.fixture
+    def make(self, root: Path) -> Callable[..., Store]:
+        return functools.partial(LocalStore, str(root), loose=0)
+
+
 def object_path(root: Path, digest: Digest) -> Path:
     return root / "objects" / digest[:2] / digest[2:]
 
@@ -73,7 +82,11 @@ def check_nothing_partial(root: Path) -> None:
     for path, (mode, data) in everything(root).items():
         kind, short, rest = path.split("/")
         assert mode & 0o777 == 0o444
-        if kind == "objects":
+        if short == "pack":
+            pack = opened(str(root / path))
+            assert pack is not None
+            assert all(sha256(data) == name.hex() for name, data in pack.objects())
+        elif kind == "objects":
             assert sha256(data) == short + rest
         else:
             assert msgspec.json.decode(data)["record"]["key"] == short + rest
@@ -476,9 +489,12 @@ def test_c113_disowned_records(store: LocalStore, root: Path) -> None:
 # Failures and crashes.
 
 
-def _work(root: Path, tmp_path: Path) -> None:
+_LOOSE = pytest.mark.parametrize("loose", [LOOSE, 0], ids=["loose", "packed"])
+
+
+def _work(root: Path, tmp_path: Path, loose: int) -> None:
     """What a run does: store, publish, restore over something."""
-    store = LocalStore(str(root))
+    store = LocalStore(str(root), loose=loose)
     output = store.put_path(str(tmp_path / "d"), name=RepoPath("d"))
     store.publish(record_of("a", output, file_of(store, b"x" * 300_000)))
     store.materialise(output, str(tmp_path / "work/out"))
@@ -491,8 +507,9 @@ def _prepare(tmp_path: Path) -> None:
     tree(tmp_path / "work", {"out/old": b"old"})
 
 
+@_LOOSE
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE])
-def test_c114_errors_of_the_system_everywhere(root: Path, tmp_path: Path, number: int) -> None:
+def test_c114_errors_of_the_system_everywhere(root: Path, tmp_path: Path, number: int, loose: int) -> None:
     """Whichever call is refused: exit 5 or 11, nothing partial to be seen, and the next run tidies up."""
     _prepare(tmp_path)
     refused = 0
@@ -503,7 +520,7 @@ def test_c114_errors_of_the_system_everywhere(root: Path, tmp_path: Path, number
 
         at_call(point, refuse)
         try:
-            _work(root, tmp_path)
+            _work(root, tmp_path, loose)
         except (ServiceError, StageError):
             os._exit(FAILED)
 
@@ -515,7 +532,7 @@ def test_c114_errors_of_the_system_everywhere(root: Path, tmp_path: Path, number
         refused += status == FAILED
         assert status in (FINISHED, FAILED)
     assert refused > 5
-    _work(root, tmp_path)
+    _work(root, tmp_path, loose)
     assert os.listdir(root / "tmp") == []
     assert (tmp_path / "work/out/a").read_bytes() == b"1"
 
@@ -538,7 +555,8 @@ def test_c114_a_disk_that_is_full_in_the_middle_of_a_file(root: Path, tmp_path: 
     assert os.listdir(root / "tmp") == []
 
 
-def test_c115_killed_at_every_call(root: Path, tmp_path: Path) -> None:
+@_LOOSE
+def test_c115_killed_at_every_call(root: Path, tmp_path: Path, loose: int) -> None:
     """Killed at any call of storing, publishing, restoring: nothing partial is seen, and the same again ends alike."""
     _prepare(tmp_path)
     target = tmp_path / "work/out"
@@ -548,7 +566,7 @@ def test_c115_killed_at_every_call(root: Path, tmp_path: Path) -> None:
     def check(_: int) -> None:
         check_nothing_partial(root)
         assert not target.exists() or snapshot(target) in (before, whole)
-        _work(root, tmp_path)
+        _work(root, tmp_path, loose)
         assert snapshot(target) == whole
         assert LocalStore(str(root)).record(record_of("a").key) != Miss()
         assert os.listdir(root / "tmp") == []
@@ -556,16 +574,17 @@ def test_c115_killed_at_every_call(root: Path, tmp_path: Path) -> None:
             if path.is_file():
                 path.unlink()
 
-    assert killed_everywhere(lambda: _work(root, tmp_path), check) > 40
+    assert killed_everywhere(lambda: _work(root, tmp_path, loose), check) > 40
 
 
-def test_c116_power_loss_is_never_silent(root: Path, tmp_path: Path) -> None:
+@_LOOSE
+def test_c116_power_loss_is_never_silent(root: Path, tmp_path: Path, loose: int) -> None:
     """Whatever files a power cut empties, cuts or loses: a reader gets the right bytes or is told."""
     rng = random.Random(116)
     data = {name: rng.randbytes(3_000) for name in "abcd"}
     tree(tmp_path / "d", data)
     for _ in range(ROUNDS // 3):
-        store = LocalStore(str(root))
+        store = LocalStore(str(root), loose=loose)
         output = store.put_path(str(tmp_path / "d"), name=RepoPath("d"))
         record = record_of("a", output)
         store.publish(record)
@@ -609,7 +628,8 @@ def test_c117_a_target_on_another_disk(store: LocalStore, tmp_path: Path) -> Non
         shutil.rmtree(folder)
 
 
-def test_c118_a_file_system_without_locks(root: Path, tmp_path: Path) -> None:
+@_LOOSE
+def test_c118_a_file_system_without_locks(root: Path, tmp_path: Path, loose: int) -> None:
     """Where no lock can be had, all works as before: the first record wins by its link alone."""
 
     def run() -> None:
@@ -621,7 +641,7 @@ def test_c118_a_file_system_without_locks(root: Path, tmp_path: Path) -> None:
 
         sys.addaudithook(hook)
         _prepare(tmp_path)
-        _work(root, tmp_path)
+        _work(root, tmp_path, loose)
         store = LocalStore(str(root))
         first = store.publish(record_of("b", seconds=1))
         assert LocalStore(str(root)).publish(record_of("b", seconds=2)) == first
