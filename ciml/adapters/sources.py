@@ -246,9 +246,9 @@ class _Pinned(Bucket):
         return self._unless_gone(name, look)
 
     def _unless_gone(self, name: str, ask: Callable[[], Any]) -> Any:
-        from botocore.exceptions import ClientError
-
         with self._asking(f"read {self.address(name)}", "s3:GetObject and s3:GetObjectVersion", name):
+            from botocore.exceptions import ClientError
+
             try:
                 return ask()
             except ClientError as error:

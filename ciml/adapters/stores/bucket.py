@@ -109,9 +109,9 @@ class Bucket:
         )
 
     def _conditional(self, name: str, act: Callable[[], Any]) -> Literal["written", "lost", "unclear"]:
-        from botocore.exceptions import ClientError
-
         with self._asking(f"write {self.address(name)}", "s3:PutObject", name):
+            from botocore.exceptions import ClientError
+
             for attempt in range(1, _CONFLICTS + 1):
                 try:
                     self._seen(act())
@@ -180,10 +180,10 @@ class Bucket:
 
     def open(self, name: str, start: int | None = None, stop: int | None = None) -> Answer | None:
         """The bytes of an object, or those from `start` up to `stop`, as they come; None where there is none."""
-        from botocore.exceptions import ClientError
-
         part = {} if start is None else {"Range": f"bytes={start}-{(stop or 0) - 1}"}
         with self._asking(f"read {self.address(name)}", _READ, name):
+            from botocore.exceptions import ClientError
+
             try:
                 answer = self._seen(self._client.get_object(**self._at(name), **part))
             except ClientError as error:
@@ -194,9 +194,9 @@ class Bucket:
 
     def look(self, name: str) -> Found | None:
         """An object's size and age; None where there is none."""
-        from botocore.exceptions import ClientError
-
         with self._asking(f"look at {self.address(name)}", _READ, name):
+            from botocore.exceptions import ClientError
+
             try:
                 answer = self._seen(self._client.head_object(**self._at(name)))
             except ClientError as error:
