@@ -278,7 +278,7 @@ def test_needs_are_as_in_the_pipeline(tmp_path: Path) -> None:
         "rescore": ["plan", "prepare", "train", "evaluate"],
         "ciml": ["plan", "stage-notify-all", "stage-plan", "rescore"],
         "deploy-staging": ["plan", "ciml"],
-        "deploy-production": ["plan", "ciml"],
+        "deploy-production": ["ciml"],
         "record": ["plan", "ciml", "deploy-staging", "deploy-production"],
     }
     assert jobs["train"]["strategy"]["matrix"] == {"batch": "${{ fromJSON(needs.plan.outputs.stages)['train'] }}"}

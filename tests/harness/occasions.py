@@ -125,6 +125,7 @@ class Occasions:
         """The hour has come, and the branch moves on before the first job looks: to a better model, and one more."""
         team, hub = self._team, self._team.hub
         self._quietly(files)
+        self._bring()
         begins, before = hub.before_step, team.versions()
         text = team.better()
         more = self._plain.replace("models:\n", f"models:\n  {self._name(team.model)}: {_MORE}\n")

@@ -22,6 +22,7 @@ from ciml.core.workflow.order import (
     SETUP_MINUTES,
     declared,
     deploy_minutes,
+    follow,
     job_names,
     last,
     minutes,
@@ -80,8 +81,6 @@ class _Workflow:
         self._read_s3 = reads_s3(graph)
         # Jobs that look for new data, or check it, read where it comes from.
         self._syncs = bool(graph.pipeline.triggers.data or graph.pipeline.triggers.schedules)
-        # Who works on the commit that the first job may have made asks that job which one it is.
-        self._head = ["plan"] if self._syncs else []
         self._brings = bool(graph.pipeline.triggers.data or (graph.pipeline.data and self._read_s3))
 
     def document(self) -> dict[str, Node]:
@@ -97,7 +96,7 @@ class _Workflow:
         deploys = {f"deploy-{slug(name)}": self._deploy(name, these) for name, these in targets.items()}
         jobs |= deploys
         if deploys:
-            jobs["record"] = self._record(list(deploys))
+            jobs["record"] = self._record(list(deploys), follows=any(map(follow, targets.values())))
         return {
             "name": "ciml",
             "on": self._on(),
@@ -206,6 +205,10 @@ class _Workflow:
         found = dag.upstream(self._waits, before)
         return [name for name in self._stages if name in found]
 
+    def _head_if(self, follows: bool) -> list[str]:
+        """The job to ask which commit it has made; a job that `follows` works on that one."""
+        return ["plan"] if follows and self._syncs else []
+
     def _rescored(self) -> list[str]:
         """The stages that score champions again, as ciml.yaml names them."""
         models = self._pipeline.models.values()
@@ -247,7 +250,7 @@ class _Workflow:
     def _settle(self, rescored: Sequence[str]) -> dict[str, Node]:
         earlier = set(self._ancestors(rescored))
         ends = [self._jobs[name] for name in last(self._stages, self._waits) if name not in earlier]
-        needs = [*self._head, *ends, *(["rescore"] if rescored else [])]
+        needs = [*self._head_if(self._syncs), *ends, *(["rescore"] if rescored else [])]
         return {
             "name": "ciml",
             "needs": needs,
@@ -278,12 +281,13 @@ class _Workflow:
         }
 
     def _deploy(self, environment: str, targets: Sequence[DeployTarget]) -> dict[str, Node]:
+        follows = follow(targets)
         aws = any(target.lambda_function or target.sagemaker_endpoint for target in targets)
         labels = dict.fromkeys(label for target in targets for label in target.runs_on)
         secrets = dict.fromkeys(secret for target in targets for secret in target.secrets)
         return {
             "name": f"deploy to {environment}",
-            "needs": [*self._head, "ciml"],
+            "needs": [*self._head_if(follows), "ciml"],
             # Without a status function GitHub asks for the success of every job before; one without work has none.
             "if": Folded(
                 lines=(
@@ -296,7 +300,7 @@ class _Workflow:
             "environment": environment,
             "permissions": self._steps.permissions(aws=aws),
             "steps": [
-                *self._steps.begin(aws=aws),
+                *self._steps.begin(first=not follows, aws=aws),
                 self._steps.download("settled"),
                 self._steps.ciml(
                     "deploy",
@@ -308,10 +312,10 @@ class _Workflow:
             ],
         }
 
-    def _record(self, deploys: Sequence[str]) -> dict[str, Node]:
+    def _record(self, deploys: Sequence[str], *, follows: bool) -> dict[str, Node]:
         return {
             "name": "record the deployments",
-            "needs": [*self._head, "ciml", *deploys],
+            "needs": [*self._head_if(follows), "ciml", *deploys],
             "if": "always() && needs.ciml.outputs.deploy && needs.ciml.outputs.deploy != '[]'",
             "runs-on": RUNNER,
             "timeout-minutes": SETUP_MINUTES,
@@ -323,7 +327,7 @@ class _Workflow:
                 statuses="status of the commit",
             ),
             "steps": [
-                *self._steps.begin(),
+                *self._steps.begin(first=not follows),
                 self._steps.download("settled", "receipt-*"),
                 self._steps.ciml("record", taken=True, handed=False, env=self._steps.trusted()),
             ],

@@ -106,6 +106,11 @@ def deploy_minutes(targets: Sequence[DeployTarget]) -> int:
     return SETUP_MINUTES + math.ceil(sum(3 * target.timeout_s for target in targets) / 60)
 
 
+def follow(targets: Iterable[DeployTarget]) -> bool:
+    """Whether any is deployed to for the commit of a run; a release is for its tag's, which no job changes."""
+    return any(target.after == "promotion" for target in targets)
+
+
 def reads_s3(graph: Graph) -> frozenset[str]:
     """The stages, as ciml.yaml names them, that read data which comes from S3."""
     return frozenset(
