@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ciml.adapters.git.everywhere import ledgers
+from ciml.adapters.git.everywhere import ledgers, remote_ledgers
 from ciml.adapters.ledgers.git import GitLedger
 from ciml.app.chronicle import Author
 from ciml.app.propose import LINEAGE
@@ -33,6 +33,7 @@ from ciml.core.url import bare
 if TYPE_CHECKING:
     from ciml.adapters.ledgers.s3 import S3Ledger
     from ciml.adapters.mlflow.registry import MlflowRegistry
+    from ciml.adapters.stores.bucket import Bucket
 
 NO_REGISTRY = "Name one: `registry:` in ciml.yaml, or MLFLOW_TRACKING_URI in the job's environment."
 
@@ -109,13 +110,17 @@ class Registries:
 
     def _in_bucket(self, model: ModelName, named: str) -> S3Ledger:
         from ciml.adapters.ledgers.s3 import S3Ledger
-        from ciml.adapters.stores.bucket import Bucket
-        from ciml.core.s3 import s3_address
 
-        bucket = Bucket(s3_address(named), self._environ)
+        bucket = self._bucket_at(named)
         name = digest("ciml/ledgers/1", bucket.place)[:32]
         memory, pins = f"{self._place.state}/index/ledgers/{name}", f"{self._place.state}/pins/{name}"
         return S3Ledger(model, bucket, memory=memory, pins=pins)
+
+    def _bucket_at(self, named: str) -> Bucket:
+        from ciml.adapters.stores.bucket import Bucket
+        from ciml.core.s3 import s3_address
+
+        return Bucket(s3_address(named), self._environ)
 
     def services(self, model: ModelName) -> Services:
         """Where one model is registered."""
@@ -138,6 +143,23 @@ class Registries:
     def states(self) -> list[LedgerState]:
         """What the ledgers of all models say."""
         return [self.read(model) for model in self._models]
+
+    def states_everywhere(self) -> list[LedgerState]:
+        """What all ledgers say that there are, also those of models that are not in this ciml.yaml.
+
+        Raises:
+            ServiceError: it is not known which there are.
+        """
+        return [self.read(model) for model in sorted({*self._models, *map(ModelName, self._with_ledger())})]
+
+    def _with_ledger(self) -> list[str]:
+        if self._bucket:
+            from ciml.adapters.ledgers.s3 import models_in
+
+            return models_in(self._bucket_at(self._bucket))
+        if self.local:
+            return ledgers(self._place.repository, None)
+        return remote_ledgers(self._place.repository)
 
     def gone(self) -> list[str]:
         """The models that have a ledger, as far as this clone knows without asking, and are not in ciml.yaml."""

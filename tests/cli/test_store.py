@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from tests.cli.calls import Calls
@@ -48,6 +49,19 @@ def test_a_collection_keeps_what_is_needed(registered: Calls) -> None:
 
     assert set(objects(registered)) == before
     assert registered.results() == {"train": "skipped", "score": "skipped"}
+
+
+def test_a_collection_keeps_versions_of_models_that_are_gone(registered: Calls) -> None:
+    """A model that was renamed in ciml.yaml, or that this branch does not have, keeps its versions' files."""
+    [artifact] = [path for path in objects(registered) if path.read_bytes() == b"0.7\n"]
+    text = (registered.path / "ciml.yaml").read_text()
+    registered.repo.commit({"ciml.yaml": text.replace("  m:\n", "  n:\n"), "src.txt": "0.6\n"})
+    assert registered.json("status")["gone"] == ["m"]
+    shutil.rmtree(registered.path / ".git/ciml/runs")
+    for _ in range(3):
+        registered.ok("store", "gc", "--grace", "0")
+
+    assert artifact.exists()
 
 
 def test_disowned_records(ran: Calls) -> None:

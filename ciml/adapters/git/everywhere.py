@@ -11,6 +11,9 @@ from ciml.core.ids import CommitSha
 from ciml.core.lineage import Commit
 from ciml.core.url import without_secrets
 
+LEDGERS = "ciml/ledger/"
+"""Where the branches lie that are ledgers, one for each model."""
+
 _REFS = ("--exclude=ciml/ledger/*", "--branches", "--exclude=*/ciml/ledger/*", "--remotes", "--tags")
 
 
@@ -55,6 +58,22 @@ def remote_heads(repository: Repository, remote: str = "origin") -> list[tuple[s
     Raises:
         ServiceError: it cannot be reached.
     """
+    return [(name, commit) for name, commit in _heads(repository, remote) if not name.startswith(LEDGERS)]
+
+
+def remote_ledgers(repository: Repository, remote: str = "origin") -> list[str]:
+    """The models that have a ledger on a remote, asked of the remote itself. Raises as `remote_heads`."""
+    return [name.removeprefix(LEDGERS) for name, _ in _heads(repository, remote) if name.startswith(LEDGERS)]
+
+
+def ledgers(repository: Repository, remote: str | None) -> list[str]:
+    """The models whose ledgers this clone knows of, sorted: its own branches, or a remote's as last fetched."""
+    folder = f"refs/remotes/{remote}/{LEDGERS}" if remote else f"refs/heads/{LEDGERS}"
+    listed = repository.git.run("for-each-ref", "--format=%(refname)", folder)
+    return [line.removeprefix(folder) for line in os.fsdecode(listed).splitlines()]
+
+
+def _heads(repository: Repository, remote: str) -> list[tuple[str, CommitSha]]:
     answer = repository.git.ask("ls-remote", "--heads", "--end-of-options", remote, timeout_s=120.0)
     if answer.code:
         raise ServiceError(
@@ -62,12 +81,4 @@ def remote_heads(repository: Repository, remote: str = "origin") -> list[tuple[s
             f"{without_secrets(answer.error.strip())}"
         )
     lines = (line.partition("\t") for line in decoded(answer.out).splitlines())
-    found = [(name.removeprefix("refs/heads/"), CommitSha(commit)) for commit, _, name in lines]
-    return [(name, commit) for name, commit in found if not name.startswith("ciml/ledger/")]
-
-
-def ledgers(repository: Repository, remote: str | None) -> list[str]:
-    """The models whose ledgers this clone knows of, sorted: its own branches, or a remote's as last fetched."""
-    folder = f"refs/remotes/{remote}/ciml/ledger/" if remote else "refs/heads/ciml/ledger/"
-    listed = repository.git.run("for-each-ref", "--format=%(refname)", folder)
-    return [line.removeprefix(folder) for line in os.fsdecode(listed).splitlines()]
+    return [(name.removeprefix("refs/heads/"), CommitSha(commit)) for commit, _, name in lines]

@@ -161,3 +161,8 @@ def _quietly(act: Callable[[], None]) -> None:
         act()
     except CimlError:
         pass  # what could not be removed does no harm
+
+
+def models_in(bucket: Bucket) -> list[str]:
+    """The models that have a ledger in a bucket of ledgers. Raises as `S3Ledger.read`."""
+    return sorted({model for model, slash, _ in (item.name.partition("/") for item in bucket.all("")) if slash})

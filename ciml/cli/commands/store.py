@@ -112,8 +112,7 @@ def gc(invocation: Invocation, dry_run: bool, grace: float | None, shared: bool)
         store = _store(place, invocation, shared=shared)
         if shared:
             _require_all_branches(place)
-        registries = Registries(place, project.pipeline, invocation.environ)
-        states = registries.states()
+        states = Registries(place, project.pipeline, invocation.environ).states_everywhere()
         with ExitStack() as opened:
             keep = roots(states, journal(place).runs(), _manifests(place, states, opened))
         found = store.gc(keep, grace_s=_GRACE_S[shared] if grace is None else grace, dry_run=dry_run)

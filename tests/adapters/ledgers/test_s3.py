@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ciml.adapters.ledgers.s3 import S3Ledger
+from ciml.adapters.ledgers.s3 import S3Ledger, models_in
 from ciml.adapters.stores.bucket import Bucket
 from ciml.core.entries import Entry, Genesis, Promotion
 from ciml.core.errors import ConfigurationError, IntegrityError, ServiceError, TrustError
@@ -49,6 +49,17 @@ def test_what_is_appended_is_read_everywhere(service: Service, bucket: str, tmp_
     assert state.champion is not None and state.champion.version == 2
     assert [entry.seq for entry in state.entries] == [1, 2, 3, 4]
     assert service.names(bucket, "ledger/churn/") == ["ledger/churn/00000001", "ledger/churn/00000004"]
+
+
+def test_which_models_have_a_ledger(service: Service, bucket: str, tmp_path: Path) -> None:
+    """All models with an entry, and no object that is not an entry."""
+    ledger = opened(service, bucket, tmp_path / "a")
+    there = Bucket(s3_address(f"s3://{bucket}/ledger"), service.environ)
+    assert models_in(there) == []
+    add(ledger, registration(1))
+
+    assert "ledger/conditional-writes" in service.names(bucket, "ledger/")
+    assert models_in(there) == [CHURN]
 
 
 def test_two_writers_on_one_state(service: Service, bucket: str, tmp_path: Path) -> None:
