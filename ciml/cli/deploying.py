@@ -269,14 +269,14 @@ class Deploying:
 
     def record(self, order: DeployOrder, receipt: Receipt) -> Recorded:
         """What the ledger says of a receipt now; a failure is told to whoever wants alerts."""
-        model = self._project.pipeline.models[order.model]
+        model = self._project.pipeline.models.get(order.model)  # the next commit may have renamed it
         recorded = record(
             order,
             receipt,
             self._registries.author(),
             ledger=self._registries.ledger(order.model),
-            registry=self._registries.registry,
-            alias=model.champion.alias,
+            registry=self._registries.registry if model else None,
+            alias=model.champion.alias if model else "",
         )
         if receipt.outcome != "deployed" and "deploy-failed" in self._project.pipeline.alerts:
             tell(lambda: [self._alert(order, receipt)], self._place, self._environ, self._console)

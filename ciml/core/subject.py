@@ -116,5 +116,5 @@ def _nothing(text: str, whole: Ancestry) -> UsageError:
 
     known = {str(path) for node in whole.nodes.values() for path in _paths(node) if path}
     near = get_close_matches(text, sorted(known), n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"A subject is {FORMS}, that a run or the registry has recorded."
-    return UsageError(f"no lineage of {text!r}", hint=hint)
+    hint = f"Did you mean {near[0]!r}?" if near else f"A subject is {FORMS}."
+    return UsageError(f"no lineage of {text!r}: no run here or in the registry has used or made it", hint=hint)
