@@ -231,7 +231,13 @@ jobs:
     runs-on: x
     steps:
       - {id: slow, timeout-minutes: 0.003, run: exec sleep 60, continue-on-error: true}
-      - {id: left, run: 'setsid sleep 61 & echo "pid=$!" >> "$GITHUB_OUTPUT"'}
+      - id: left
+        run: |
+          setsid sleep 61 &
+          echo "pid=$!" >> "$GITHUB_OUTPUT"
+          # A process that is just being started shows no environment, and the harness knows its own by that.
+          at=/proc/$!
+          until [ "$(tr '\\0' ' ' < $at/cmdline)" = "sleep 61 " ] && grep -q RUNNER_TRACKING_ID $at/environ; do :; done
 """,
     )
     assert run["a"]["slow"].outcome == "failure"

@@ -41,7 +41,7 @@ _HOURLY = """\
 """
 LONG = bool(os.environ.get("CIML_TEST_LONG"))
 SEED = int(os.environ.get("CIML_TEST_SEED") or dt.datetime.now(tz=dt.UTC).toordinal())
-DRAWN = 2
+DRAWN = 1
 """Occasions of the short form, besides those where all rights to tell people are missed."""
 
 _TOLD = {"checks": "check-runs", "statuses": "statuses", "pull-requests": "issues", "deployments": "deployments"}

@@ -124,7 +124,7 @@ def test_a_fork_and_a_rejection(team: Team) -> None:
     worked(reported, "report")
     [comment] = team.hub.api.comments(1)
     assert comment["body"].startswith(MARKER)
-    assert "not-judged" in comment["body"]
+    assert "gate could not be evaluated" in comment["body"]
     # A status that a rule of the branch may require is not a fork's to set.
     assert team.told(forked.happening.head_sha) == (["success"], [])
     assert (team.versions(), team.ledger()) == ([1], ledger)
