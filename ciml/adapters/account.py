@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -43,7 +44,7 @@ class Account:
             )
 
 
-class Kind:
+class Kind(ABC):
     """Resources of one kind, looked at and changed alike, for the trigger of one repository.
 
     Args:
@@ -63,21 +64,21 @@ class Kind:
     def _client(self) -> Any:
         return self._account.client(self.service)
 
+    @abstractmethod
     def look(self, name: str) -> Found | None:
         """A resource; None where there is none of that name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def make(self, name: str, properties: Mapping[str, Any]) -> str:
         """Make it, and answer its ARN."""
-        raise NotImplementedError
 
+    @abstractmethod
     def change(self, name: str, properties: Mapping[str, Any]) -> None:
         """Let it have these properties."""
-        raise NotImplementedError
 
+    @abstractmethod
     def remove(self, name: str) -> None:
         """Remove it."""
-        raise NotImplementedError
 
     def _ask(self, action: str, name: str, ask: Callable[[], Any]) -> Any:
         """The answer to a request; None where there is no such resource."""
