@@ -8,20 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
 LARGEST = 1 << 30
 """Bytes; reading the opcodes of more takes minutes."""
-
-_WELL_KNOWN = frozenset(
-    {"catboost", "keras", "lightgbm", "numpy", "pandas", "polars", "scipy", "sklearn", "statsmodels", "tensorflow"}
-    | {"torch", "torchvision", "xgboost"}
-)
-"""Packages whose classes models consist of."""
-
-_REBUILDING = frozenset({"_reconstruct", "_frombuffer", "scalar", "dtype", "_rebuild_tensor_v2", "__newobj__"})
-"""Functions of theirs that put arrays together."""
 
 _NAMED = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt"})
 _PROTOCOLS = range(6)
@@ -29,16 +20,13 @@ _SHOWN = 5
 
 
 def pickles(path: str) -> tuple[str, ...]:
-    """A sentence on each file at or below `path` that is a pickle, or an archive with one, where there is something
-    to tell: loading it would run what is dangerous or not known, or nobody can say.
-    """
+    """A sentence on each file at or below `path` that is a pickle, or an archive with one in it."""
     if os.path.isfile(path):
         files = [path]
     else:
         files = sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
     found = (file for file in files if not os.path.islink(file) and _is_pickle(file))
-    told = ((os.path.relpath(file, os.path.dirname(path)), "; ".join(_findings(file))) for file in found)
-    return tuple(f"{name} is a pickle, and loading it runs what it names: {words}" for name, words in told if words)
+    return tuple(f"{os.path.relpath(file, os.path.dirname(path))} {_verdict(file)}" for file in found)
 
 
 def _is_pickle(file: str) -> bool:
@@ -59,43 +47,44 @@ def _holds_pickle(file: str) -> bool:
         return False
 
 
-def _findings(file: str) -> Iterator[str]:
-    """What is to be told of a pickle, worst first."""
+def _verdict(file: str) -> str:
+    what = "is a pickle, so loading it runs what it says"
     if os.path.getsize(file) > LARGEST:
-        yield "it is too large to be looked through"
-        return
+        return f"{what}; it is too large to be looked through"
     if find_spec("picklescan") is None:
-        yield 'nobody looked through it: pip install "ciml[provenance]"'
-        return
+        return f'{what}; nobody looked through it: pip install "ciml[provenance]"'
     from picklescan.scanner import SafetyLevel, scan_file_path
 
     logging.getLogger("picklescan").disabled = True
     try:
         result = scan_file_path(file)
     except Exception as error:  # a file may hold anything, and what cannot be read is told
-        yield f"it cannot be read ({type(error).__name__})"
-        return
-    dangerous = [item for item in result.globals if item.safety is SafetyLevel.Dangerous]
-    unknown = [item for item in result.globals if item.safety is SafetyLevel.Suspicious]
-    if dangerous:
-        yield f"DANGEROUS: {_listed({f'{item.module}.{item.name}' for item in dangerous})}"
-    if names := {f"{item.module}.{item.name}" for item in unknown if not _is_well_known(item.module, item.name)}:
-        yield f"{_listed(names)}, which no well-known package has as a part of a model"
-    if result.scan_err:
+        return f"{what}; it cannot be read ({type(error).__name__})"
+    names = {
+        level.value: sorted(f"{name.module}.{name.name}" for name in result.globals if name.safety is level)
+        for level in SafetyLevel
+    }
+    return "; ".join((what, *_told(names, complete=not result.scan_err)))
+
+
+def _told(names: Mapping[str, list[str]], *, complete: bool) -> Iterator[str]:
+    """What was found, worst first.
+
+    Args:
+        names: "dangerous", "suspicious" and "innocuous" -> what the file names of that sort.
+        complete: it was read to its end.
+    """
+    if names["dangerous"]:
+        yield f"DANGEROUS: it names {_listed(names['dangerous'])}"
+    if names["suspicious"]:
+        yield f"it names {_listed(names['suspicious'])}, of which nothing is known"
+    if not names["dangerous"] and not names["suspicious"]:
+        harmless = names["innocuous"]
+        yield f"it names only what is harmless ({_listed(harmless)})" if harmless else "it names no code"
+    if not complete:
         yield "it could not be read to its end"
 
 
-def _is_well_known(module: str, name: str) -> bool:
-    """Whether it is a class of a package that models are made with, or puts one of its arrays together.
-
-    Any other function of such a package is not: some run whatever they are given.
-    """
-    if module.partition(".")[0] not in _WELL_KNOWN:
-        return (module, name.partition(".")[0]) == ("joblib.numpy_pickle", "NumpyArrayWrapper")
-    return name in _REBUILDING or name.startswith("__pyx_unpickle_") or (name[:1].isupper() and name.isidentifier())
-
-
-def _listed(found: Collection[str]) -> str:
-    names = sorted(found)
+def _listed(names: list[str]) -> str:
     shown = ", ".join("".join(char if char.isprintable() else "?" for char in name[:80]) for name in names[:_SHOWN])
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

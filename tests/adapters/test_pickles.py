@@ -46,41 +46,17 @@ def test_c145_what_a_pickle_would_run_is_told_and_not_run(tmp_path: Path, evil: 
         "model/d.pt",
         "model/e.keras",
     ]
-    assert all("DANGEROUS: posix.system" in sentence for sentence in told)
+    assert all("DANGEROUS: it names posix.system" in sentence for sentence in told)
     assert not (tmp_path / "executed").exists()
 
 
 def test_what_is_harmless_and_what_is_not_known(tmp_path: Path) -> None:
-    """Nothing is said of a pickle that names what is harmless, or no code; names that nobody judged are listed."""
+    """A pickle is one whatever it names; names that nobody judged are listed."""
     for name, value in (("plain.pkl", {"a": [1.0]}), ("known.pkl", collections.OrderedDict(a=1)), ("own.pkl", Evil)):
         (tmp_path / name).write_bytes(pickle.dumps(value))
-    [told] = pickles(str(tmp_path))
-    assert "own.pkl is a pickle, and loading it runs what it names: " in told
-    assert "Evil, which no well-known package has as a part of a model" in told
-
-
-@pytest.mark.parametrize(
-    ("module", "name", "known"),
-    [
-        ("sklearn.ensemble._forest", "RandomForestClassifier", True),
-        ("sklearn.tree._tree", "Tree", True),
-        ("sklearn._loss._loss", "__pyx_unpickle_CyHalfBinomialLoss", True),
-        ("numpy._core.multiarray", "scalar", True),
-        ("xgboost.sklearn", "XGBClassifier", True),
-        ("joblib.numpy_pickle", "NumpyArrayWrapper", True),
-        ("joblib.numpy_pickle", "load", False),
-        ("pandas.core.computation.eval", "eval_all", False),
-        ("sklearn.tree._tree", "Tree.__init__.__globals__", False),
-        ("sklearnx", "Model", False),
-        ("my.features", "Scaler", False),
-    ],
-)
-def test_models_of_well_known_packages(tmp_path: Path, module: str, name: str, known: bool) -> None:
-    """Their classes, and what puts arrays together, are nothing to warn of; any other function of theirs is."""
-    (tmp_path / "a.pkl").write_bytes(_global(name, module))
-    told = pickles(str(tmp_path / "a.pkl"))
-    assert (told == ()) == known, told
-    assert known or f"{module}.{name}" in told[0]
+    assert pickles(str(tmp_path / "plain.pkl"))[0].endswith("runs what it says; it names no code")
+    assert "only what is harmless (collections.OrderedDict)" in pickles(str(tmp_path / "known.pkl"))[0]
+    assert "Evil, of which nothing is known" in pickles(str(tmp_path / "own.pkl"))[0]
 
 
 def test_files_that_are_no_pickles(tmp_path: Path) -> None:
@@ -97,12 +73,12 @@ def test_files_that_are_no_pickles(tmp_path: Path) -> None:
 
 
 def test_a_damaged_pickle(tmp_path: Path, evil: bytes) -> None:
-    """What can be read of it is told, and that this was not all; text that is called a pickle is no error."""
+    """What can be read of it is told, and that this was not all; one that cannot be read at all is no error."""
     (tmp_path / "cut.pkl").write_bytes(evil[:-4])
     (tmp_path / "text.pkl").write_text("hello")
-    [cut] = pickles(str(tmp_path))
-    assert "cut.pkl is a pickle" in cut
+    cut, text = pickles(str(tmp_path))
     assert "DANGEROUS" in cut or "could not be read to its end" in cut
+    assert "is a pickle" in text
 
 
 def test_a_name_cannot_hide(tmp_path: Path) -> None:
@@ -113,11 +89,10 @@ def test_a_name_cannot_hide(tmp_path: Path) -> None:
     assert "\n" not in told and len(told) < 400
 
 
-def _global(name: str, module: str = "evil") -> bytes:
-    """A pickle that names `MODULE.NAME`."""
+def _global(name: str) -> bytes:
+    """A pickle that names `evil.NAME`."""
     data = name.encode()
-    start = b"\x80\x04\x8c" + bytes([len(module)]) + module.encode()
-    return start + b"X" + len(data).to_bytes(4, "little") + data + b"\x93."
+    return b"\x80\x04\x8c\x04evilX" + len(data).to_bytes(4, "little") + data + b"\x93."
 
 
 def test_too_large(tmp_path: Path) -> None:
