@@ -7,11 +7,12 @@ from typing import Protocol
 
 import msgspec
 
-from ciml.app.datadiff import Fetch, changes, tallied
+from ciml.app.datadiff import changes, tallied
 from ciml.app.ports import Store, Tree
 from ciml.core.dataset import DataState, DataStatus, Tally
 from ciml.core.errors import ConfigurationError, IntegrityError, RepositoryError, ServiceError, UsageError
 from ciml.core.ids import Digest, RepoPath
+from ciml.core.listing import Fetch
 from ciml.core.manifest import Manifest, manifest_of, manifest_paths, stands_for
 from ciml.core.paths import folders, inside_fault, output_fault
 from ciml.core.results import Output

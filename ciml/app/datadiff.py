@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from ciml.core import listing
 from ciml.core.dataset import DataDifference, FileChange, Tally
-from ciml.core.ids import Digest, RepoPath
-from ciml.core.listing import Change, Entry
+from ciml.core.ids import RepoPath
+from ciml.core.listing import Change, Entry, Fetch
 from ciml.core.manifest import Manifest
 from ciml.core.results import Output
 
 MAX_CHANGES = 1000
 """Files that a difference names; it counts all."""
-
-Fetch = Callable[[Digest], bytes]
-"""An object of a listing, from wherever it can be had; ServiceError where it cannot."""
 
 
 def changes(before: Output | None, after: Output | None, fetch: Fetch) -> Iterable[Change]:

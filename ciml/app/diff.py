@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from ciml.app.data import Parse, manifests
-from ciml.app.datadiff import Fetch, difference
+from ciml.app.datadiff import difference
 from ciml.app.ports import Journal, Tree, VersionTraces
 from ciml.app.project import Documents
 from ciml.core import history
@@ -19,6 +19,7 @@ from ciml.core.history import History, VersionLine
 from ciml.core.ids import CommitSha, ModelName, RepoPath
 from ciml.core.ledger import LedgerState
 from ciml.core.lineage import Commit
+from ciml.core.listing import Fetch
 from ciml.core.manifest import Manifest
 from ciml.core.pipeline import ParamValue
 from ciml.core.subject import version_of

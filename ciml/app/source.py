@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from ciml.app.datadiff import MAX_CHANGES, Fetch, changes, tallied
+from ciml.app.datadiff import MAX_CHANGES, changes, tallied
 from ciml.core import listing
 from ciml.core.dataset import FileChange, Tally
 from ciml.core.errors import ConfigurationError, IntegrityError, ServiceError
 from ciml.core.ids import Digest, RepoPath
-from ciml.core.listing import Change, Entry
+from ciml.core.listing import Change, Entry, Fetch
 from ciml.core.manifest import Manifest, manifest_paths
 from ciml.core.results import Output
 from ciml.core.source import SourceObject, data_entry, files, index_entry, indexed, paired, same_object

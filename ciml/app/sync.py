@@ -8,7 +8,6 @@ from typing import Protocol
 import msgspec
 
 from ciml.app.data import Dump, Parse, manifests
-from ciml.app.datadiff import Fetch
 from ciml.app.ports import Store, Tree
 from ciml.app.source import Listings, Source, is_listed, pinned, update_from_source
 from ciml.app.tabling import Tables, facts_of, known_facts
@@ -16,6 +15,7 @@ from ciml.core.amounts import bytes_text
 from ciml.core.arrival import Arrival, arrival, markdown, message, table_shift, title
 from ciml.core.errors import CimlError, RaceError, RepositoryError, TrustError
 from ciml.core.ids import CommitSha, RepoPath
+from ciml.core.listing import Fetch
 from ciml.core.manifest import Manifest
 from ciml.core.results import Output
 from ciml.core.tablefacts import Facts, NoTable
