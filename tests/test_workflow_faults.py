@@ -25,13 +25,20 @@ SMALL = (
 )
 
 
-@pytest.mark.parametrize("when", ["model-versions/create", "registered-models/alias"])
-def test_c037_a_run_that_is_cancelled_in_between(team: Team, when: str) -> None:
-    """cancel-in-progress during registration and promotion: after a re-run all is as if nobody had cancelled."""
+@pytest.mark.parametrize(
+    ("asked", "when"),
+    [
+        ("PUT", "mlflow-artifacts/artifacts"),
+        ("POST", "model-versions/create"),
+        ("POST", "registered-models/alias"),
+    ],
+)
+def test_c037_a_run_that_is_cancelled_in_between(team: Team, asked: str, when: str) -> None:
+    """cancel-in-progress during upload, registration and promotion: after a re-run all is as if nobody had."""
     cancelled: list[str] = []
 
     def fault(method: str, path: str) -> None:
-        if when in path and method == "POST" and not cancelled:
+        if when in path and method == asked and not cancelled:
             cancelled.append(path)
             team.hub.runs[-1].cancelled.set()
 

@@ -628,6 +628,27 @@ def test_c117_a_target_on_another_disk(store: LocalStore, tmp_path: Path) -> Non
         shutil.rmtree(folder)
 
 
+def test_c100_a_hundred_thousand_files(store: LocalStore, tmp_path: Path) -> None:
+    """100,000 tiny files as an output are taken in, each counted, and come back as they were."""
+    top = tmp_path / "out"
+    for folder in range(100):
+        (top / str(folder)).mkdir(parents=True)
+        for number in range(1000):
+            if folder:
+                os.link(top / "0" / str(number), top / str(folder) / str(number))
+            else:
+                (top / "0" / str(number)).write_bytes(b"%d" % number)
+
+    output = store.put_path(str(top), name=RepoPath("out"))
+
+    assert (output.files, output.size) == (100_000, 100 * sum(len(str(number)) for number in range(1000)))
+    assert store.has(output)
+    part = store.part(output, "99")
+    assert part is not None and part.files == 1000
+    store.materialise(part, str(tmp_path / "99"))
+    assert snapshot(tmp_path / "99") == snapshot(top / "99")
+
+
 @_LOOSE
 def test_c118_a_file_system_without_locks(root: Path, tmp_path: Path, loose: int) -> None:
     """Where no lock can be had, all works as before: the first record wins by its link alone."""
