@@ -50,10 +50,10 @@ def test_what_one_clone_made_the_other_restores(
     assert service.names(bucket, "ciml/leases/") == []
 
 
-def test_disowned_records_are_nobodys(
+def test_c113_disowned_records_are_nobodys(
     clones: tuple[RepoBuilder, RepoBuilder], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """c113: what one clone has disowned no clone believes: neither in the bucket nor in its own store."""
+    """What one clone has disowned no clone believes: neither in the bucket nor in its own store."""
     Calls(clones[0], capsys, monkeypatch).ok("run")
     other = Calls(clones[1], capsys, monkeypatch)
     other.ok("run")

@@ -10,6 +10,7 @@ import os
 import resource
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -213,3 +214,68 @@ def test_c116_what_is_remembered_of_an_upload_is_torn(bench: Bench, faulty: Prox
     all_are_whole(bench.clones)
     bench.check_all_there(tmp_path)
     assert not memory.exists()
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than all else."""
+    top = Path("/dev/shm")
+    if not top.is_dir() or top.stat().st_dev == tmp_path.stat().st_dev or not os.access(top, os.W_OK):
+        pytest.skip("there is no second file system here")
+    folder = top / f"ciml-test-{os.getpid()}"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("far", ["the target", "the clone's store", "what is remembered"])
+def test_c117_folders_on_other_disks(other_disk: Path, bench: Bench, far: str) -> None:
+    """Rename across file systems: what is unfinished lies beside what it becomes, wherever each of the folders is.
+
+    A pull restores a link where it can, and a copy where the store is on another disk; a push takes from there.
+    """
+    clone, target = bench.clones.folder / "far", bench.target
+    clone.mkdir()
+    if far == "the target":
+        target = other_disk / "out"
+    else:
+        (clone / ("store" if far == "the clone's store" else "shared")).symlink_to(other_disk)
+    store = bench.clones.open("far")
+    output = bench.made.outputs[0]
+
+    for link in (True, False):
+        store.materialise(output, str(target), link=link)
+    assert snapshot(target) == bench.wanted
+    assert [path.name for path in target.parent.iterdir() if path.name.startswith(target.name)] == [target.name]
+
+    bench.clones.empty()
+    store.publish(bench.made)
+    all_are_whole(bench.clones)
+    assert [path for path in (clone / "store/tmp").rglob("*") if path.is_file()] == []
+
+
+def test_c118_file_systems_without_locks(bench: Bench, tmp_path: Path) -> None:
+    """Where no lock can be had, pushes and pulls go on as before, and the first record wins."""
+
+    def unlocked(work: Work) -> Work:
+        def child() -> None:
+            def hook(event: str, _: object) -> None:
+                if event == "fcntl.flock":
+                    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+            sys.addaudithook(hook)
+            work()
+
+        return child
+
+    def publish_another() -> None:
+        store = bench.clones.open("other")
+        (tmp_path / "other").write_bytes(b"another")
+        made = record_of("made", store.put_path(str(tmp_path / "other"), name=RepoPath("other")))
+        assert store.publish(made).outputs == bench.made.outputs
+
+    for how in ("pull", "push"):
+        assert in_child(unlocked(bench.work(how))) == FINISHED
+        bench.check_nothing_half(how)
+    assert in_child(unlocked(publish_another)) == FINISHED
+    bench.check_all_there(tmp_path)
