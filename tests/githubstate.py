@@ -51,6 +51,7 @@ ROUTES = (
     Route("POST", f"{REPO}/dispatches", ("contents",), "dispatch"),
     Route("GET", f"{REPO}/actions/runs", ("actions",), "list_all_runs"),
     Route("GET", f"{REPO}/actions/runs/{{run_id}}", ("actions",), "get_run"),
+    Route("GET", f"{REPO}/actions/runs/{{run_id}}/approvals", ("actions",), "list_reviews"),
     Route("GET", f"{REPO}/actions/runs/{{run_id}}/artifacts", ("actions",), "list_artifacts"),
 )
 

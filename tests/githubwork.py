@@ -20,6 +20,7 @@ class GitHubWork(GitHubTalk):
         self._deployment_statuses: dict[int, list[JSON]] = {}
         self._runs: list[JSON] = []
         self._artifacts: dict[int, list[JSON]] = {}
+        self._reviews: dict[int, list[JSON]] = {}
         self.dispatched: list[JSON] = []
         """What was asked to start: `repository_dispatch` and `workflow_dispatch`, the oldest first."""
 
@@ -53,8 +54,10 @@ class GitHubWork(GitHubTalk):
         status: str = "completed",
         conclusion: str | None = "success",
         number: int = 1,
+        actor: str = "octocat",
+        again: str | None = None,
     ) -> int:
-        """The id of a workflow run."""
+        """The id of a workflow run, which an actor began and perhaps another ran again."""
         made: JSON = self.example(f"{REPO}/actions/workflows/{{workflow_id}}/runs", "get", 200)["workflow_runs"][0]
         place = self.next_id()
         made |= {
@@ -67,12 +70,21 @@ class GitHubWork(GitHubTalk):
             "status": status,
             "conclusion": conclusion if status == "completed" else None,
             "run_number": number,
+            "actor": self.user(actor),
+            "triggering_actor": self.user(again or actor),
             "url": self.address(f"actions/runs/{place}"),
             "html_url": f"https://github.com/{self.repository}/actions/runs/{place}",
             "created_at": self.tick(),
         }
         self._runs.append(made)
         return place
+
+    def review(self, run: int, *environments: str, by: str, state: str = "approved") -> None:
+        """Let somebody review the deployments of a run."""
+        made: JSON = self.example(f"{REPO}/actions/runs/{{run_id}}/approvals", "get", 200)[0]
+        one = made["environments"][0]
+        told = [{**one, "name": name} for name in environments]
+        self._reviews.setdefault(run, []).append({**made, "environments": told, "state": state, "user": self.user(by)})
 
     def artifact(self, run: int, name: str, *, size: int = 0) -> int:
         """The id of an artifact of a run."""
@@ -218,6 +230,9 @@ class GitHubWork(GitHubTalk):
     def get_run(self, arguments: JSON, query: JSON, body: JSON, token: Token) -> Answer:
         found = next((made for made in self._runs if made["id"] == int(arguments["run_id"])), None)
         return (200, {}, found) if found else missing()
+
+    def list_reviews(self, arguments: JSON, query: JSON, body: JSON, token: Token) -> Answer:
+        return 200, {}, self._reviews.get(int(arguments["run_id"]), [])
 
     def list_artifacts(self, arguments: JSON, query: JSON, body: JSON, token: Token) -> Answer:
         found = self._artifacts.get(int(arguments["run_id"]), [])

@@ -105,6 +105,30 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize(
+    ("reviewer", "says"),
+    [("", "nobody has approved it"), ("ada", "ada began this run and approved it too")],
+)
+def test_c013_an_environment_without_a_reviewer(team: Team, reviewer: str, says: str) -> None:
+    """Self-approved environment, reviewer missing: the deploy step exits 6, and the ledger is as it was.
+
+    Once somebody else approves, the same run goes on where it was.
+    """
+    worked(team.begin(SMALL), "plan train score ciml")
+    before = team.ledger()
+    team.hub.reviewers = {"production": reviewer} if reviewer else {}
+    run = team.of_ciml(team.hub.tag("v1.0.0"))
+    assert (run.conclusion, run.results["deploy-production"]) == ("failure", "failure"), run.explain()
+    assert "exit code 6" in run["deploy-production"].log
+    assert says in run["deploy-production"].log
+    assert (team.target.exists(), team.ledger()) == (False, before)
+
+    team.hub.reviewers = {"production": "grace"}
+    assert team.hub.rerun(run).conclusion == "success", run.explain()
+    [deployment] = entries(team.hub.bare, Deployment, team.model)
+    assert (deployment.version, team.target.read_text()) == (1, "0.7\n")
+
+
 def test_c013_an_environment_that_nobody_opens(team: Team) -> None:
     """A deployment that an environment's rules keep out: nothing is deployed, and the run is red."""
     worked(team.begin(SMALL), "plan train score ciml")

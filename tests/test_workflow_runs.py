@@ -96,7 +96,7 @@ def _release(team: Team) -> None:
     [deployment] = team.hub.api.deployments()
     assert deployment["environment"] == "production"
     assert team.hub.api.deployment_statuses(deployment["id"])[-1]["state"] == "success"
-    assert run["deploy-production"].permissions == {"metadata": "read", "contents": "read"}
+    assert run["deploy-production"].permissions == {"metadata": "read", "contents": "read", "actions": "read"}
     assert run["deploy-production"].place.secrets == {"TARGET_KEY": "the key of production"}
     assert team.versions() == [1, 2]
 

@@ -174,7 +174,7 @@ def _without_header(path: Path) -> str:
 
 def test_the_called_workflow_is_the_written_one(tmp_path: Path) -> None:
     """The same job as in a written workflow has the same rights, secrets and environment in the one that is called."""
-    text = SMALLEST.replace("accuracy]", "accuracy], deploy: {x: {after: release, run: y}}")
+    text = SMALLEST.replace("accuracy]", "accuracy], deploy: {x: {after: release, run: y, approval: required}}")
     wanted = json_of(written(tmp_path / "repo", text)["ciml.yml"])["jobs"]
     called = json_of(ROOT / ".github/workflows/pipeline.yml")["jobs"]
     assert set(called) == {"plan", "stages", "rescore", "ciml", "deploy", "record"}
@@ -288,7 +288,7 @@ def test_needs_are_as_in_the_pipeline(tmp_path: Path) -> None:
 
 def test_the_first_job_is_waited_for_by_who_asks_it(tmp_path: Path) -> None:
     """Where no new data becomes a commit, the last jobs ask the plan for nothing and name those before them alone."""
-    text = SMALLEST.replace("accuracy]", "accuracy], deploy: {x: {after: release, run: y}}")
+    text = SMALLEST.replace("accuracy]", "accuracy], deploy: {x: {after: release, run: y, approval: required}}")
     jobs = json_of(written(tmp_path / "repo", text)["ciml.yml"])["jobs"]
     assert [jobs[name]["needs"] for name in ("ciml", "deploy-x", "record")] == [
         ["train"],

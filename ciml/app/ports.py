@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     # A plan imports this module, and needs none of the values that only registering knows.
+    from ciml.core.approval import Reviews
     from ciml.core.ids import CommitSha, Digest, ModelName, RepoPath
     from ciml.core.ledger import LedgerState
     from ciml.core.lineage import Commit, RunTrace
@@ -297,6 +298,10 @@ class Forge(Protocol):
 
     def head_of(self, number: int) -> CommitSha | None:
         """The commit at the head of a pull request now, None where there is no such pull request."""
+        ...
+
+    def reviews(self, run: str) -> Reviews:
+        """What people said of the deployments of a run, and who began it."""
         ...
 
     def publish(self, report: Report) -> tuple[str, ...]:

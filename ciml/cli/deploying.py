@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -30,6 +30,7 @@ from ciml.cli.running import run_url
 from ciml.cli.storing import VARIABLE
 from ciml.cli.wiring import Place, project_at
 from ciml.core import alert
+from ciml.core.approval import NOT_APPROVED, Reviews, approval_refusal
 from ciml.core.deployment import DeployOrder, Receipt, already, order_fault, receipt_digest
 from ciml.core.entries import Deployment
 from ciml.core.errors import CimlError
@@ -158,6 +159,8 @@ class Deploying:
             if version.subject not in verified:
                 verified[version.subject] = self._verified(version, state, override)
             files, against = verified[version.subject]
+            if target.target.approval and override is not None:
+                against = "; ".join(filter(None, (against, NOT_APPROVED)))
             order = order_for(
                 version,
                 state,
@@ -209,20 +212,29 @@ class Deploying:
 
     # What is done.
 
-    def carry_out(self, order: DeployOrder, *, check: bool = False) -> Receipt:
+    def carry_out(
+        self, order: DeployOrder, *, reviews: Callable[[], Reviews] | None = None, check: bool = False
+    ) -> Receipt:
         """The receipt of an order. Its command runs in a checkout of its own where the work tree is not at its commit.
 
         Args:
             order: what, and where to.
+            reviews: what people said of this CI run; None by hand, where a person's override counts in its place.
             check: hold the order against ledger and ciml.yaml first: another job handed it on.
 
         Raises:
             IntegrityError: the order or its bytes are not what was decided; nothing was begun.
+            TrustError: nobody else has approved what has to be approved; nothing was begun.
         """
         if check:
             targets = {target.name: target for target in self._project.pipeline.models[order.model].deploy}
             if fault := order_fault(order, self._registries.read(order.model), targets):
                 raise fault
+        overridden = reviews is None and order.reason
+        if order.target.approval and not overridden:
+            refused = approval_refusal(order.environment, reviews() if reviews else None)
+            if refused is not None:
+                raise refused
         with self._folder() as folder, self._directory(order, folder) as directory:
             log = f"{self._place.state}/deployments/{order.name}-{order.id[:16]}"
             prefix = f"{order.environment} | "

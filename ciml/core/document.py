@@ -197,6 +197,9 @@ class DeployKeys(Keys, frozen=True, kw_only=True):
     timeout: Annotated[Duration | UnsetType, _about("Of deployment and smoke each; 1h when not said.")] = UNSET
     secrets: Annotated[list[str], _about("Secrets of the environment that its CI job gets, masked.")] = []
     runs_on: Annotated[str | list[str] | UnsetType, _about("Labels of the CI job that deploys.")] = UNSET
+    approval: Annotated[
+        Literal["required"] | UnsetType, _about("On GitHub another person than who began the run must approve.")
+    ] = UNSET
 
 
 class ModelKeys(Keys, frozen=True, kw_only=True):

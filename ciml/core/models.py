@@ -249,4 +249,5 @@ def _target(name: str, keys: DeployKeys, found: Findings, at: KeyPath) -> Deploy
         timeout_s=3600.0 if keys.timeout is UNSET else seconds(keys.timeout),
         secrets=tuple(dict.fromkeys(keys.secrets)),
         runs_on=tuple(labels),
+        approval=keys.approval is not UNSET,
     )

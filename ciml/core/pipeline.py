@@ -199,6 +199,8 @@ class DeployTarget(Value, frozen=True, kw_only=True):
     secrets: tuple[str, ...] = ()
     """Names of variables that hold secrets of the target."""
     runs_on: tuple[str, ...] = ()
+    approval: bool = False
+    """Another person than who began the run must approve."""
 
 
 class Release(Value, frozen=True, kw_only=True):

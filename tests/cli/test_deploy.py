@@ -16,6 +16,7 @@ import pytest
 
 from ciml.adapters.documents import load
 from ciml.cli.main import main
+from ciml.core.approval import NOT_APPROVED
 from ciml.core.entries import Deployment, FailedDeployment
 from ciml.core.pipeline import Release
 from tests.cli.calls import Answer, Calls, environment
@@ -422,6 +423,20 @@ def test_what_cannot_be_asked(ciml: Calls, target: Path, words: tuple[str, ...],
 
     assert (answer.code, log(target)) == (code, [])
     assert says in answer.err
+
+
+def test_c013_what_has_to_be_approved(ciml: Calls, target: Path) -> None:
+    """By hand nobody can have approved it: exit 6, unless a person takes it upon himself, which the ledger keeps."""
+    with_approval = CIML_YAML.replace("run: ./deploy.sh staging", "run: ./deploy.sh staging, approval: required")
+    ciml.repo.commit({"ciml.yaml": with_approval})
+    refused = ciml("deploy")
+    assert (refused.code, log(target)) == (6, [])
+    assert "staging: nobody has approved it" in refused.err
+
+    ciml.ok("deploy", "--override", "--reason", "the reviewer is ill")
+    [entry] = entries(ciml.repo, Deployment)
+    assert (entry.environment, entry.reason) == ("staging", "the reviewer is ill")
+    assert entry.overridden == NOT_APPROVED
 
 
 def test_the_command_gets_the_target_and_no_more(ciml: Calls, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,6 +226,8 @@ def work(job: Job, deadline: float) -> None:
         job.env |= scope.texts(spec.get("env") or {})
         if job.run.hub.is_closed(job.environment, job.run.happening.ref):
             raise StepError(f"{job.run.github['ref']} is not allowed to deploy to {job.environment}")
+        if reviewer := job.run.hub.reviewers.get(job.environment):
+            job.run.hub.api.review(job.run.id, job.environment, by=reviewer)
         run_steps(spec["steps"], scope, deadline=deadline)
         for left in reversed(job.post):
             left()

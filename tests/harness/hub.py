@@ -93,6 +93,8 @@ class Hub:
         self.environment_variables: dict[str, dict[str, str]] = {}
         self.policies: dict[str, list[str]] = {}
         """Environment -> patterns of the branches and tags whose jobs may be in it; all where it has none."""
+        self.reviewers: dict[str, str] = {}
+        """Environment -> who approves each job that is to be in it; nobody is asked where there is none."""
         self.debug = False
         """Whether runs are debugged, as somebody may ask who runs them again."""
         self.parallel = 2
@@ -306,6 +308,7 @@ class Hub:
             event=happening.name,
             status="in_progress",
             number=number,
+            actor=happening.actor,
         )
         run = Run(self, path, root, commit, happening, id_, number)
         self.runs.append(run)

@@ -42,7 +42,11 @@ models:
     gate: [auc >= 0.5, auc > champion.auc]
     champion: {rescore: score}
     deploy:
-      production: {after: release, run: 'cp "$CIML_MODEL_PATH" %(target)s', smoke: 'test -s %(target)s'}
+      production:
+        after: release
+        run: cp "$CIML_MODEL_PATH" %(target)s
+        smoke: test -s %(target)s
+        approval: required
 action: %(action)s
 """
 # What a stage must not be able to tell the runner: every form in which it hears commands.
@@ -99,6 +103,7 @@ class Team:
         hub.environments["ciml"] = {"CIML_ALERT_URLS": pager.address}
         hub.policies["ciml"] = ["main", "v*"]
         hub.environments["production"] = {"TARGET_KEY": "the key of production"}
+        hub.reviewers["production"] = "grace"
         self.whole: str | None = None
         """The generated workflow, where a test tries others in its place."""
         self._score = 700

@@ -15,6 +15,7 @@ from ciml.adapters.github.comment import PERMISSION as COMMENTS
 from ciml.adapters.github.comment import StickyComment
 from ciml.core import sticky
 from ciml.core.annotations import annotated
+from ciml.core.approval import Reviews
 from ciml.core.errors import CimlError, ConfigurationError, ServiceError
 from ciml.core.event import Kind
 from ciml.core.ids import CommitSha, is_commit_id, is_no_commit
@@ -80,6 +81,10 @@ class GitHub:
     def head_of(self, number: int) -> CommitSha | None:
         """The commit at the head of a pull request now."""
         return runs.head_of(self._api, number)
+
+    def reviews(self, run: str) -> Reviews:
+        """What people said of the deployments of a run, and who began it."""
+        return runs.reviews(self._api, run)
 
     def open_deployment(self, *, ref: str, environment: str, description: str, key: str) -> int:
         """The id of the deployment with this key."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ciml.adapters.github.api import Api, MissingError
+from ciml.core.approval import Review, Reviews
 from ciml.core.ids import CommitSha, is_commit_id
 from ciml.core.value import Value
 
@@ -34,6 +35,33 @@ class _Run(Value, frozen=True, kw_only=True):
     status: str
     conclusion: str | None
     head_sha: str
+
+
+class _User(Value, frozen=True, kw_only=True):
+    """Who did something; nobody any more, where the account is gone."""
+
+    login: str
+
+
+class _Begun(Value, frozen=True, kw_only=True):
+    """Who began a run, and who ran it again."""
+
+    actor: _User | None
+    triggering_actor: _User | None
+
+
+class _Environment(Value, frozen=True, kw_only=True):
+    """What is read of an environment."""
+
+    name: str
+
+
+class _Review(Value, frozen=True, kw_only=True):
+    """What is read of a review of a run's deployments."""
+
+    state: str
+    user: _User | None
+    environments: list[_Environment]
 
 
 def last_success(api: Api, workflow: str, branch: str) -> CommitSha | None:
@@ -62,6 +90,37 @@ def run_state(api: Api, commit: CommitSha, workflow: str, branch: str) -> RunSta
     if any(run.conclusion == "success" for run in runs):
         return "success"
     return "running" if any(run.status != "completed" for run in runs) else "failure"
+
+
+def reviews(api: Api, run: str) -> Reviews:
+    """What people said of the deployments of a run, and who began it.
+
+    Args:
+        api: the repository.
+        run: the number of the run.
+
+    Raises:
+        ServiceError: GitHub refuses or fails.
+    """
+    address = f"/repos/{api.name}/actions/runs/{run}"
+
+    def get() -> Reviews:
+        begun = msgspec.convert(api.client.requester.requestJsonAndCheck("GET", address)[1], _Begun)
+        _, data = api.client.requester.requestJsonAndCheck("GET", f"{address}/approvals")
+        return Reviews(
+            began=tuple(user.login for user in (begun.actor, begun.triggering_actor) if user is not None),
+            said=tuple(
+                Review(
+                    by=review.user.login,
+                    environments=tuple(environment.name for environment in review.environments),
+                    approved=review.state == "approved",
+                )
+                for review in msgspec.convert(data, list[_Review])
+                if review.user is not None
+            ),
+        )
+
+    return api.call(f"read who approved the run {run}", RUNS, get)
 
 
 def _runs(api: Api, workflow: str, query: Mapping[str, str]) -> list[_Run]:

@@ -14,6 +14,7 @@ from ciml.app.release import Waiting
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.closing import environments, publish
 from ciml.cli.deploying import Decision, Deploying, asked_for
+from ciml.core.approval import Reviews
 from ciml.core.deployment import DeployOrder, Receipt
 from ciml.core.errors import CimlError, ConfigurationError, ExitCode, TrustError
 from ciml.core.handover import SETTLED, may_tell_of_deployment
@@ -52,7 +53,7 @@ def deploy_here(call: Call, decisions: Sequence[Decision]) -> tuple[ExitCode, tu
     lines = [_already(decision) for decision in decisions if decision.order is None]
     for order in (decision.order for decision in decisions if decision.order):
         _announce(call, order)
-        receipt = deploying.carry_out(order)
+        receipt = deploying.carry_out(order, reviews=lambda: _reviews(call))
         deploying.record(order, receipt)
         lines.append(_conclude(call, order, receipt))
         code = code if receipt.outcome == "deployed" else ExitCode.DEPLOYMENT
@@ -80,7 +81,7 @@ def deploy(call: Call) -> ExitCode:
     """Carry out the orders for the named environments, and hand on receipts.
 
     Raises:
-        TrustError: the event deploys nothing.
+        TrustError: the event deploys nothing, or nobody else has approved it.
         IntegrityError: an order is not what ledger and ciml.yaml bear out.
     """
     if call.rights.deploys is None:
@@ -92,7 +93,7 @@ def deploy(call: Call) -> ExitCode:
         return ExitCode.OK
     deploying, code = _deploying(call), ExitCode.OK
     for item in wanted:
-        receipt = deploying.carry_out(item, check=True)
+        receipt = deploying.carry_out(item, reviews=lambda: _reviews(call), check=True)
         if call.handed is not None:
             call.handed.write("receipts", item.name, receipt)
         done = receipt.outcome == "deployed"
@@ -145,6 +146,17 @@ def tell(call: Call, lines: tuple[DeploymentLine, ...], code: ExitCode, *, error
 
 def _deploying(call: Call) -> Deploying:
     return Deploying(call.place, call.project, call.invocation, call.console, registries=call.registries)
+
+
+def _reviews(call: Call) -> Reviews:
+    """What people said of this run's deployments."""
+    run = call.event.run.id
+    if call.forge is None or not run.isdecimal():
+        raise TrustError(
+            "`approval: required` is asked of GitHub, and this is no run of GitHub's, or there is no token for it",
+            hint="A person may deploy by hand: ciml deploy --override --reason TEXT",
+        )
+    return call.forge.reviews(run)
 
 
 def _is_wanted(item: DeployOrder, call: Call) -> bool:

@@ -17,7 +17,7 @@ from ciml.core.errors import ExitCode, UsageError
 @click.option("--ref", metavar="TAG", help="The release tag; without one, champions go where `after: promotion` says.")
 @click.option("--environment", metavar="NAME", help="Only this environment.")
 @click.option("--force", is_flag=True, help="Deploy also what serves already by the ledger.")
-@click.option("--override", is_flag=True, help="Deploy although no signature that counts vouches for it.")
+@click.option("--override", is_flag=True, help="Deploy although nobody whose word counts has signed or approved it.")
 @click.option("--reason", metavar="TEXT", default="", help="Why; the ledger keeps it with your name.")
 @with_params
 @click.pass_obj

@@ -285,6 +285,7 @@ class _Workflow:
         aws = any(target.lambda_function or target.sagemaker_endpoint for target in targets)
         labels = dict.fromkeys(label for target in targets for label in target.runs_on)
         secrets = dict.fromkeys(secret for target in targets for secret in target.secrets)
+        approved = {"actions": "who approved it"} if any(target.approval for target in targets) else {}
         return {
             "name": f"deploy to {environment}",
             "needs": [*self._head_if(follows), "ciml"],
@@ -298,7 +299,7 @@ class _Workflow:
             "runs-on": _labels(tuple(labels)),
             "timeout-minutes": deploy_minutes(targets),
             "environment": environment,
-            "permissions": self._steps.permissions(aws=aws),
+            "permissions": self._steps.permissions(aws=aws, **approved),
             "steps": [
                 *self._steps.begin(first=not follows, aws=aws),
                 self._steps.download("settled"),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from ciml.adapters.github.forge import GitHub
+from ciml.core.approval import Review, Reviews
 from ciml.core.errors import ServiceError
 from ciml.core.ids import CommitSha
 from tests.githubserver import GitHubServer
@@ -111,3 +112,33 @@ def test_the_permission_that_lacks_is_named(server: GitHubServer, github: Make) 
 
     with pytest.raises(ServiceError, match="`actions: read`"):
         github("less").last_success("ciml.yml", "main")
+
+
+def test_who_began_a_run_and_who_approved_it(server: GitHubServer, github: Make) -> None:
+    """Both whose push it was and who ran it again; of each review its person, its environments and its word."""
+    run = server.run(head=A, branch="v1", status="in_progress", actor="ada", again="bob")
+    server.review(run, "staging", "production", by="grace")
+    server.review(run, "edge", by="bob", state="rejected")
+
+    assert github().reviews(str(run)) == Reviews(
+        began=("ada", "bob"),
+        said=(
+            Review(by="grace", environments=("staging", "production"), approved=True),
+            Review(by="bob", environments=("edge",), approved=False),
+        ),
+    )
+
+
+def test_a_run_without_reviews(server: GitHubServer, github: Make) -> None:
+    """Nothing was said of it."""
+    run = server.run(head=A, branch="v1", actor="ada")
+    assert github().reviews(str(run)) == Reviews(began=("ada", "ada"), said=())
+
+
+def test_reviews_that_may_not_be_read(server: GitHubServer, github: Make) -> None:
+    """The permission that lacks is named."""
+    run = server.run(head=A, branch="v1")
+    server.token("weak", permissions={"contents": "read"})
+    with pytest.raises(ServiceError, match="who approved the run") as caught:
+        github(token="weak").reviews(str(run))
+    assert "actions: read" in (caught.value.hint or "") + caught.value.message
