@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -29,6 +29,9 @@ from ciml.core.verification import Evidence, Signature, Signed, same_repository,
 
 POLL_S = 15.0
 """Between two questions whether a commit's run has ended."""
+
+BEGINS_WITHIN_S = 60.0
+"""A tag that is pushed together with its commit may be here before that commit's run has begun."""
 
 _DEEPEST = 500
 """Commits among which the nearest that can be deployed is looked for."""
@@ -69,8 +72,9 @@ class Deployable(Value, frozen=True, kw_only=True):
 class Waiting(Value, frozen=True, kw_only=True):
     """How a commit's own run is waited for, where the tag comes first."""
 
-    running: Callable[[CommitSha], bool]
+    run: Callable[[CommitSha], Literal["none", "running", "over"]]
     wait_s: float
+    """For a run that goes on; one that has yet to begin is given `BEGINS_WITHIN_S` whatever this says."""
     sleep: Callable[[float], None]
     clock: Callable[[], float]
 
@@ -85,11 +89,13 @@ def find(
         RaceError: its run has not ended yet.
         RejectedError: the gate rejected what it made.
     """
-    end = waiting.clock() + waiting.wait_s
+    since = waiting.clock()
     while True:
         state = checked(ledger.read(), registry)
         known = recipe in state.recipes or _rejected(state, recipe)
-        over = known or not waiting.running(asked.commit)
+        run = "over" if known else waiting.run(asked.commit)
+        left = since + (BEGINS_WITHIN_S if run == "none" else waiting.wait_s) - waiting.clock()
+        over = run == "over" or (run == "none" and left <= 0)
         if over and not known:
             # The run may have ended between the two questions: what it wrote is there by now.
             state = checked(ledger.read(), registry)
@@ -101,7 +107,7 @@ def find(
             return found, state
         if over:
             raise _undeployable(state, recipe, asked, commits)
-        if (left := end - waiting.clock()) <= 0:
+        if left <= 0:
             raise RaceError(
                 f"the run of {asked.commit[:12]}, which {asked.tag.name} names, has not ended yet",
                 hint="Run this again once it has; `triggers.release.wait` says how long a tag waits.",

@@ -43,7 +43,7 @@ from ciml.core.release import PREFIX, Target, of_promotion, of_release, release_
 from ciml.core.value import Value
 from ciml.core.verification import overridden, refusal
 
-NOT_WAITED = Waiting(running=lambda commit: False, wait_s=0.0, sleep=time.sleep, clock=time.monotonic)
+NOT_WAITED = Waiting(run=lambda commit: "over", wait_s=0.0, sleep=time.sleep, clock=time.monotonic)
 """By hand nobody knows what runs elsewhere."""
 
 

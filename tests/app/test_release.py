@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 import pytest
@@ -40,12 +42,13 @@ class Log:
 class Clock:
     """Time that passes when somebody waits; then the next of these things happens."""
 
-    def __init__(self, *events: Callable[[], object], running: int = 0) -> None:
+    def __init__(self, *events: Callable[[], object], running: int = 0, begins_s: float = 0) -> None:
         self.now = 0.0
         self.waits: list[float] = []
         self.asked = 0
         self._events = list(events)
         self._running = running
+        self._begins_s = begins_s
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -53,14 +56,16 @@ class Clock:
         if self._events:
             self._events.pop(0)()
 
-    def running(self, commit: CommitSha) -> bool:
-        """Whether the run has not ended: so many times it says no."""
+    def run(self, commit: CommitSha) -> Literal["none", "running", "over"]:
+        """What there is of the run: none at first, then it goes on for so many questions."""
         assert commit == TAGGED
+        if self.now < self._begins_s:
+            return "none"
         self.asked += 1
-        return self.asked <= self._running
+        return "running" if self.asked <= self._running else "over"
 
     def waiting(self, wait_s: float) -> Waiting:
-        return Waiting(running=self.running, wait_s=wait_s, sleep=self.sleep, clock=lambda: self.now)
+        return Waiting(run=self.run, wait_s=wait_s, sleep=self.sleep, clock=lambda: self.now)
 
 
 def found(workshop: Workshop, recipe: Digest, clock: Clock, *, wait_s: float = 0, log: Log | None = None) -> Deployable:
@@ -103,9 +108,9 @@ def test_a_run_that_ends_between_two_questions(workshop: Workshop) -> None:
     proposal = workshop.proposal("first")
 
     class Ending(Clock):
-        def running(self, commit: CommitSha) -> bool:
+        def run(self, commit: CommitSha) -> Literal["none", "running", "over"]:
             workshop.register(proposal)
-            return False
+            return "over"
 
     assert found(workshop, proposal.recipe, Ending()).version == 1
 
@@ -118,8 +123,25 @@ def test_a_run_that_takes_too_long(workshop: Workshop) -> None:
     assert clock.waits == [15, 15, 10]
 
 
+def test_a_run_that_has_yet_to_begin(workshop: Workshop) -> None:
+    """Tag and commit were pushed together: the run's beginning is waited for where no `wait` is set, its end is not."""
+    clock = Clock(running=99, begins_s=20)
+    with pytest.raises(RaceError, match="has not ended yet"):
+        found(workshop, workshop.proposal("first").recipe, clock)
+    assert clock.waits == [15, 15]
+
+
+def test_a_run_that_never_begins(workshop: Workshop) -> None:
+    """A commit that says [skip ci] has no run: exit 4 once one would have begun, however long `wait` is."""
+    for wait_s in (0, 20, 3600):
+        clock = Clock(begins_s=math.inf)
+        with pytest.raises(RepositoryError, match="was never run"):
+            found(workshop, workshop.proposal("first").recipe, clock, wait_s=wait_s)
+        assert clock.waits == [15, 15, 15, 15]
+
+
 def test_what_was_never_run(workshop: Workshop) -> None:
-    """Exit 4, at once."""
+    """Its runs are over, or nobody can say: exit 4, at once."""
     clock = Clock()
     with pytest.raises(RepositoryError, match="was never run"):
         found(workshop, workshop.proposal("first").recipe, clock, wait_s=3600)

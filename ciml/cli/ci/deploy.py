@@ -22,9 +22,6 @@ from ciml.core.ids import CommitSha
 from ciml.core.report import DeploymentLine, Report, deployments_text
 from ciml.core.workflow.order import slug
 
-_BEGINS_WITHIN_S = 60.0
-"""After a push its run is there."""
-
 
 def release(call: Call) -> tuple[Decision, ...]:
     """What the event's tag deploys where: found by the recipe of its commit, and verified.
@@ -166,20 +163,18 @@ def _is_wanted(item: DeployOrder, call: Call) -> bool:
 
 def _waiting(call: Call) -> Waiting:
     event, forge = call.event, call.forge
-    begun = time.monotonic()
 
-    def running(commit: CommitSha) -> bool:
+    def run(commit: CommitSha) -> Literal["none", "running", "over"]:
         if forge is None:
-            return False
+            return "over"
         try:
             state = forge.run_state(commit, event.run.workflow, event.default_branch)
         except CimlError:
-            return False  # who cannot say is not waited for: the ledger decides
-        # A tag that is pushed together with its commit may be here before that commit's run has begun.
-        return state == "running" or (state == "none" and time.monotonic() - begun < _BEGINS_WITHIN_S)
+            return "over"  # who cannot say is not waited for: the ledger decides
+        return state if state in ("none", "running") else "over"
 
     wait_s = call.project.pipeline.release.wait_s
-    return Waiting(running=running, wait_s=wait_s, sleep=time.sleep, clock=time.monotonic)
+    return Waiting(run=run, wait_s=wait_s, sleep=time.sleep, clock=time.monotonic)
 
 
 def _announce(call: Call, item: DeployOrder) -> None:
