@@ -49,6 +49,12 @@ class Reader:
         for name, column in self._columns.items():
             column.add(batch.get_column(name), room)
 
+    def drop(self, rows: int) -> None:
+        """Take back rows without any value."""
+        self._rows -= rows
+        for column in self._columns.values():
+            column.drop(rows)
+
     def facts(self) -> TableFacts:
         """What all batches add up to."""
         columns = tuple(column.facts() for column in self._columns.values())
@@ -84,6 +90,9 @@ class _Column:
         self._remember(filled)
         if numbers := self._as_numbers(filled):
             self._take(*numbers, room)
+
+    def drop(self, nulls: int) -> None:
+        self._nulls -= nulls
 
     def _remember(self, filled: pl.Series) -> None:
         """Keep the distinct values, as long as they are few."""
@@ -177,6 +186,32 @@ class _Column:
             numbers = [int(str(value)) if kind == "int" else float(str(value)) for value in values]
             return tuple(dict.fromkeys(numbers))
         return tuple(values)
+
+
+def empty_rows(batch: pl.DataFrame) -> int:
+    """The rows of a batch that have no value in any column."""
+    if not all(batch.null_count().row(0)):
+        return 0
+    return int(batch.select(pl.all_horizontal(pl.all().is_null()).sum()).item())
+
+
+def blank_lines(lines: pl.LazyFrame) -> int:
+    """The blank lines of a CSV file below its header, without those inside a quoted value.
+
+    Args:
+        lines: of the whole file, one column of text.
+    """
+    found, quotes, headed = 0, 0, False
+    for batch in lines.collect_batches(maintain_order=True, lazy=True):
+        line = batch.to_series()
+        blank = line == ""
+        if not headed:
+            blank &= (~blank).cum_max()
+            headed = not (line == "").all()
+        open_until = line.str.count_matches('"', literal=True).cum_sum() + quotes
+        found += int((blank & (open_until % 2 == 0)).sum())
+        quotes = int(open_until[-1]) % 2 if line.len() else quotes
+    return found
 
 
 def _kind(dtype: pl.DataType) -> Kind:

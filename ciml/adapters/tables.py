@@ -3,6 +3,7 @@
 A text file knows no types, so every value of a CSV file is looked at: a column is of whole numbers where
 all its values can be read so, not where the first hundred can. What pandas takes for a missing
 value is one here too: https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html (na_values).
+A blank line is no row, but where a table has one column: there it is a row without a value.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def read_tables(files: Iterable[tuple[str | bytes, RepoPath]]) -> tuple[Part, ..
         import polars as pl
     except ImportError as error:
         raise MissingExtraError("reading tables needs polars, which is not installed", extra="data") from error
-    from ciml.adapters.tablereader import Reader
+    from ciml.adapters.tablereader import Reader, blank_lines, empty_rows
 
     readers: dict[object, tuple[str, Reader]] = {}
     for source, name in files:
@@ -164,8 +165,13 @@ def read_tables(files: Iterable[tuple[str | bytes, RepoPath]]) -> tuple[Part, ..
                 readers[kind] = name, Reader(schema, text=text)
             reader = readers[kind][1]
             reader.begin()
+            empty = 0
             for batch in frame.collect_batches(maintain_order=False, lazy=True):
                 reader.add(batch)
+                empty += empty_rows(batch)
+            if empty and text and len(schema) > 1:
+                # polars makes a row of a blank line, which cannot be told from `,,`: the lines are looked at.
+                reader.drop(min(empty, blank_lines(pl.scan_lines(_given(source), glob=False))))
         except pl.exceptions.NoDataError:
             return NoTable(reason=f"{name} is empty")
         except (pl.exceptions.PanicException, pl.exceptions.PolarsError, *_DAMAGED) as error:
@@ -180,7 +186,7 @@ def _scan(source: str | bytes, name: RepoPath) -> tuple[pl.LazyFrame, bool]:
     import polars as pl
 
     suffix = _suffix(name)
-    given = io.BytesIO(source) if isinstance(source, bytes) else source
+    given = _given(source)
     if suffix in _PARQUET:
         return pl.scan_parquet(given, glob=False), False
     if suffix in _LINES:
@@ -200,6 +206,10 @@ def _scan(source: str | bytes, name: RepoPath) -> tuple[pl.LazyFrame, bool]:
     return scanned, True
 
 
+def _given(source: str | bytes) -> str | io.BytesIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source
+
+
 class _Header:
     """The first line of a text table."""
 
@@ -214,7 +224,7 @@ def _header(source: str | bytes, name: RepoPath) -> _Header:
         head = gzip.GzipFile(fileobj=io.BytesIO(head)).read1(_HEAD)
     elif head.startswith(b"\x28\xb5\x2f\xfd"):
         head = b""  # zstd: polars reads it, and its header's separator is taken to be the usual one
-    line = head.decode("utf-8-sig", "replace").partition("\n")[0].rstrip("\r")
+    line = head.decode("utf-8-sig", "replace").lstrip("\r\n").partition("\n")[0].rstrip("\r")
     return _Header(line, tabs=(_suffix(name) == ".tsv"))
 
 

@@ -116,6 +116,56 @@ def parquet(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,2\n\n3,4\n",
+        "a,b\n1,2\n3,4\n\n\n",
+        "a,b\r\n1,2\r\n\r\n3,4\r\n\r\n",
+        "a,b\n1,2\n\r\n3,4",
+        "a,b\n\n\n1,2\n3,4\n\r\n",
+        "\n\r\na,b\n1,2\n\n3,4\n",
+        "\ufeffa,b\n1,2\n\n3,4\n",
+        "\n\na;b\n1;2\n\n3;4\n",
+    ],
+)
+def test_a_blank_line_is_no_row(text: str, tmp_path: Path) -> None:
+    """Wherever it stands and however it ends, packed or not, as for pandas and DuckDB."""
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    for source, name in (
+        (text.encode(), "a.csv"),
+        (str(tmp_path / "a.csv"), "a.csv"),
+        (gzip.compress(text.encode()), "a.csv.gz"),
+    ):
+        facts = read_one(source, name)
+        assert isinstance(facts, TableFacts)
+        found = columns(facts)
+        assert facts.rows == 2
+        assert {key: (column.kind, column.nulls) for key, column in found.items()} == {"a": ("int", 0), "b": ("int", 0)}
+
+
+def test_blank_lines_that_are_rows_or_values() -> None:
+    """A row of empty fields is one, blank lines in quotes are text, and in a single column a blank line is a gap."""
+    facts = table('a,b\n,\n\n"x\n\n""y\n\n",2\n\nNA,\n')
+    assert facts.rows == 3
+    assert {name: column.nulls for name, column in columns(facts).items()} == {"a": 2, "b": 2}
+    assert columns(facts)["a"].values == ('x\n\n"y\n\n',)
+    single = table("a\n1\n\n2\n\n")
+    assert (single.rows, single.columns[0].nulls) == (4, 2)
+
+
+def test_blank_lines_of_a_large_file(tmp_path: Path) -> None:
+    """They are told from empty rows and from quoted text however many batches the file has."""
+    with (tmp_path / "a.csv").open("w") as file:
+        file.write("a,b\n")
+        for _ in range(40_000):
+            file.write('1,"two\n\nlines"\n\n,\n\n')
+    facts = read_one(str(tmp_path / "a.csv"), NAME)
+    assert isinstance(facts, TableFacts)
+    assert facts.rows == 80_000
+    assert [column.nulls for column in facts.columns] == [40_000, 40_000]
+
+
 def test_parquet() -> None:
     """Types are the file's own; NaN is a gap."""
     facts = table(parquet(FRAME), "a.parquet")
