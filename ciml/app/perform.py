@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from time import monotonic
 
-from ciml.app.judge import Fetch, Judging
+from ciml.app.judge import Judging
 from ciml.app.orders import Orders
 from ciml.app.plan import Prepared, refuse_edited, wanted_stages
-from ciml.app.ports import Executor, Ledgers, Store
+from ciml.app.ports import Executor, FetchVersion, Ledgers, Store
 from ciml.app.project import Project
 from ciml.app.recover import Recovery
+from ciml.app.rescoring import Rescoring
 from ciml.app.run import Equipment, MakesOrders, Observer, Options, Outcome, carry_out
 from ciml.core.errors import IntegrityError
 from ciml.core.ids import ModelName, StageName
@@ -68,7 +69,7 @@ class Means(Value, frozen=True, kw_only=True):
     rescores: Callable[[], Executor] | None = None
     """For scoring the champion again; as `executor` when None."""
     ledgers: Ledgers
-    fetch: Fetch
+    fetch: FetchVersion
     observer: Observer
     rescoring: Observer
     """Told about the champion's rescoring."""
@@ -176,7 +177,7 @@ def judge(
         ready: raises, where what a gate reads is not all there.
     """
 
-    def rescore(graph: Graph, options: Options, given: Mapping[StageName, State]) -> Outcome:
+    def rescored(options: Options, given: Mapping[StageName, State]) -> Outcome:
         equipment = Equipment(
             evidence=prepared.evidence.anywhere(),
             orders=orders,
@@ -185,15 +186,14 @@ def judge(
             observer=means.rescoring,
             why=lambda name: "the champion is scored on this data",
         )
-        return carry_out(graph, equipment, options, given=given)
+        return carry_out(prepared.graph, equipment, options, given=given)
 
     judging = Judging(
         prepared.graph,
         states,
         prepared.evidence,
         project.store,
-        rescore=rescore,
-        fetch=means.fetch,
+        rescore=Rescoring(prepared.graph, states, fetch=means.fetch, carry_out=rescored),
         ready=ready,
         may_lack_champion=means.may_lack_champion,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     # A plan imports this module, and needs none of the values that only registering knows.
     from ciml.core.approval import Reviews
+    from ciml.core.entries import Registration
     from ciml.core.ids import CommitSha, Digest, ModelName, RepoPath
     from ciml.core.ledger import LedgerState
     from ciml.core.lineage import Commit, RunTrace
@@ -273,6 +274,18 @@ class Registry(Protocol):
 
     def log(self, run: TrackedRun) -> str:
         """The id of a run that shows this outcome, without a version; one for each key."""
+        ...
+
+
+class FetchVersion(Protocol):
+    """Brings a registered version's files."""
+
+    def __call__(self, model: ModelName, registration: Registration) -> None:
+        """Put the files of a model's version into the store, verified by their digest.
+
+        Raises:
+            CimlError: they cannot be had, or are not what the ledger says.
+        """
         ...
 
 

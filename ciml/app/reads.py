@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from ciml.core import checks, dag
 from ciml.core.ids import Digest, StageName
 from ciml.core.key import model_recipe
 from ciml.core.pipeline import Model
-from ciml.core.plan import Graph
+from ciml.core.plan import Graph, Known, State
 
 
 def maker_of(model: Model, graph: Graph) -> StageName:
@@ -51,3 +53,15 @@ def used_stages(model: Model, graph: Graph) -> tuple[StageName, ...]:
     read = gate_reads(model, graph).stages
     involved = dag.upstream(graph.waits, [maker_of(model, graph), *(name for name in read if name in graph.waits)])
     return tuple(name for name in graph.order if name in involved)
+
+
+def instance_of(name: StageName, maker: StageName, graph: Graph, states: Mapping[StageName, State]) -> StageName:
+    """The instance of a stage that the pick of a model's maker took; the stage itself where it was not fanned out."""
+    stages, state = graph.pipeline.stages, states.get(maker)
+    rule, maker_rule = stages[name].pick, stages[maker].pick
+    if rule is None or maker_rule is None or not isinstance(state, Known):
+        return name
+    winners = [candidate for candidate, _ in maker_rule.candidates]
+    if len(winners) != len(rule.candidates):
+        return name
+    return rule.candidates[winners.index(state.record.stage)][0]

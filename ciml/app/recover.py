@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ciml.app.judge import Fetch
-from ciml.app.ports import Ledgers, Store
+from ciml.app.ports import FetchVersion, Ledgers, Store
 from ciml.core import key as keys
 from ciml.core.errors import ServiceError
 from ciml.core.ids import Digest, StageName
@@ -27,7 +26,7 @@ class Recovery:
         store: keeps the record.
     """
 
-    def __init__(self, graph: Graph, ledgers: Ledgers, fetch: Fetch, store: Store) -> None:
+    def __init__(self, graph: Graph, ledgers: Ledgers, fetch: FetchVersion, store: Store) -> None:
         self._graph = graph
         self._ledgers = ledgers
         self._fetch = fetch

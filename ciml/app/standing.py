@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from ciml.app.judge import Judging
 from ciml.app.plan import Prepared
 from ciml.app.ports import Ledgers, Store
-from ciml.app.run import Options, Outcome
 from ciml.core.entries import Registration
 from ciml.core.errors import CimlError
 from ciml.core.ids import ModelName, StageName
 from ciml.core.judged import Judged
 from ciml.core.pipeline import Model
-from ciml.core.plan import Graph, State
+from ciml.core.plan import State
 
 
 class _OpenError(Exception):
@@ -27,7 +26,7 @@ def standing(prepared: Prepared, store: Store, ledgers: Ledgers) -> dict[ModelNa
     """
     found: dict[ModelName, Judged] = {}
     for name, model in prepared.graph.pipeline.models.items():
-        judging = Judging(prepared.graph, {}, prepared.evidence, store, rescore=_never, fetch=_not, ready=_open)
+        judging = Judging(prepared.graph, {}, prepared.evidence, store, rescore=_never, ready=_open)
         try:
             found[name] = judging.judge(model, ledgers.read(name))
         except (_OpenError, CimlError):
@@ -39,9 +38,5 @@ def _open(model: Model) -> None:
     raise _OpenError
 
 
-def _never(graph: Graph, options: Options, given: Mapping[StageName, State]) -> Outcome:
+def _never(model: Model, registered: Registration) -> Mapping[StageName, State]:
     raise AssertionError("a recorded verdict scores nothing")
-
-
-def _not(model: ModelName, registration: Registration) -> None:
-    raise AssertionError("a recorded verdict needs no files")

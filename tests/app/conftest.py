@@ -1,4 +1,4 @@
-"""What the tests of registering share: proposals, authors, and a ledger on a real origin."""
+"""What the tests of use-cases share: a pipeline to run; proposals, authors, and a ledger on a real origin."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from ciml.core.ledger import LedgerState
 from ciml.core.registry import TrackedRun
 from ciml.core.results import Output
 from ciml.core.verdict import Status, Verdict
+from tests.app import judging
 from tests.app.fakes import FakeRegistry
 from tests.repobuilder import RepoBuilder
+from tests.workspace import Workspace
 
 CHURN = ModelName("churn")
 
@@ -107,3 +109,9 @@ def workshop(repo: RepoBuilder, tmp_path: Path) -> Workshop:
     repo.commit({"train.py": "print(1)\n"})
     repo.bare_origin()
     return Workshop(repo, FakeRegistry(), tmp_path)
+
+
+@pytest.fixture
+def space(repo: RepoBuilder) -> Workspace:
+    repo.commit({"ciml.yaml": judging.CIML, "size": "0.5", "test": "1"})
+    return Workspace(repo)
