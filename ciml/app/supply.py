@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ciml.app.data import DataFiles
 from ciml.app.ports import Meter, Remote
-from ciml.app.source import Source, pinned, update_from_source
+from ciml.app.source import Source, is_listed, pinned, update_from_source
 from ciml.core import listing
 from ciml.core.errors import CimlError, ConfigurationError, IntegrityError, RepositoryError, ServiceError
 from ciml.core.ids import Digest, RepoPath
@@ -142,13 +142,10 @@ class Supply:
         """
         known = self._parts.get(f"{manifest.digest}/{inside}")
         if known is None:
-            known = self._pointed_part(manifest, inside) if manifest.md5 else self._listed_part(manifest, inside)
+            known = self._dvc(manifest).part(manifest, inside) if manifest.md5 else self._listed_part(manifest, inside)
             if known is not None:
                 self._parts[f"{manifest.digest}/{inside}"] = known
         return known
-
-    def _pointed_part(self, manifest: Manifest, inside: str) -> Output | None:
-        return self._dvc(manifest).part(manifest, inside)
 
     def _listed_part(self, manifest: Manifest, inside: str) -> Output | None:
         name = RepoPath(f"{manifest.path}/{inside}")
@@ -205,18 +202,24 @@ class Supply:
     def push(self, manifest: Manifest, *, needed: bool = True) -> bool:
         """Whether everybody can have what a manifest stands for from now on, with its listing and its index.
 
+        Of data that is at its source alone only these are sent.
+
         Raises:
             ConfigurationError: there is no shared store.
-            RepositoryError: the bytes are neither here nor there, and `needed`.
+            RepositoryError: the bytes are neither here nor there nor at a source, and `needed`.
         """
         if self._remote is None and not self._everybodys:
             raise ConfigurationError(
                 "there is no store that others use too", hint="Name one in ciml.yaml: `store: s3://BUCKET/PREFIX`."
             )
         if not self._store.has(manifest.output) and not self._from_work_tree(manifest, manifest.output, ""):
-            if not (shared := bool(self.is_shared(manifest))) and needed:
+            if self.is_shared(manifest):
+                return True
+            if manifest.source and is_listed(manifest, self.listing):
+                self.share_listings(manifest)
+            elif needed:
                 raise self._nowhere(manifest)
-            return shared
+            return False
         if self._remote is not None:
             self._send(manifest, self._remote)
         return True
@@ -240,10 +243,8 @@ class Supply:
         """Whether others can have the data, as far as its listing and first file tell; None without a shared store."""
         if self._everybodys:
             return self._store.has(manifest.output)
-        if self._remote is None:
-            return None
-        if not self._remote.has([manifest.digest]):
-            return False
+        if self._remote is None or not self._remote.has([manifest.digest]):
+            return None if self._remote is None else False
         # A sync shares the listing alone.
         first = next(self._bytes(manifest), None) if manifest.directory else None
         return first is None or bool(self._remote.has([first]))
@@ -328,8 +329,7 @@ class Supply:
                 "`ciml store verify` looks at the store.",
             )
         places = ["not in the work tree", "not in the store of this clone"]
-        if self._remote is not None:
-            places.append("not in the shared store")
+        places += ["not in the shared store"] if self._remote is not None else []
         there = self._data is not None and self._data.here(manifest.path)
         hint = "`ciml data push` where it is; then `ciml data pull` here."
         if there:

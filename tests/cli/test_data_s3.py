@@ -334,6 +334,22 @@ def test_a_run_in_a_new_clone_after_a_push(shared: Calls) -> None:
     assert not (shared.path / "data/raw").exists()
 
 
+def test_push_of_data_that_was_never_fetched(sourced: Calls, bucket: Bucket) -> None:
+    """Its listing and its index go to the shared store, so a new clone gets the versions that are pinned."""
+    sourced.repo.commit({"ciml.yaml": f"{YAML}store: s3://{bucket.name}/store\n"})
+    pushed = sourced.json("data", "push")
+    assert (pushed["data"][0]["pushed"], pushed["objects"]) == (False, 2)
+    assert (
+        f"data/raw: not here, and its bytes stay in s3://{bucket.name}/raw/"
+        in sourced.ok("data", "push", "data/raw").out
+    )
+    forget(sourced)
+    bucket.put("raw/a.csv", "id,x\n9,9\n")
+    bucket.put("raw/new.csv", "id,x\n9,9\n")
+    assert sourced.results() == {"train": "ran"}
+    assert (sourced.path / "model.txt").read_text() == "id,x\n1,2\n"
+
+
 def test_bytes_that_are_damaged_or_gone(shared: Calls, bucket: Bucket) -> None:
     """c126 for data: other bytes under a name, or none, are exit 7, and nothing appears at the data's path."""
     shared.ok("data", "push")

@@ -10,9 +10,10 @@ import msgspec
 from ciml.adapters.manifests import dump, parse
 from ciml.app import data as cases
 from ciml.app.datadiff import difference
+from ciml.app.faults import Faults
 from ciml.app.source import is_listed, source_changes, update_from_source
 from ciml.cli.console import Console
-from ciml.cli.datashow import difference_lines, hints, status_line
+from ciml.cli.datashow import difference_lines, hints, show_faults, status_line
 from ciml.cli.group import Commands
 from ciml.cli.invocation import Invocation
 from ciml.cli.moving import Moving
@@ -92,27 +93,31 @@ def _from_source(address: S3Address, path: RepoPath, at: Supplying) -> cases.Wri
 @click.pass_obj
 def status(invocation: Invocation, paths: tuple[str, ...], remote: bool) -> int:
     """Show which data is as its manifest says, edited, or not here."""
-    console = Console(invocation)
+    console, faults = Console(invocation), Faults()
     with open_place(invocation) as place:
         at = Supplying(place, invocation)
-        found = [_status(item, at, remote=remote) for item in at.manifests(paths)]
-    console.document({"data": found})
+        found = []
+        for item in at.manifests(paths, faults):
+            with faults.of(item.file):
+                status = cases.status(item, at.data, at.supply)
+                found.append(_with_remote(status, item, at, faults) if remote else status)
+    console.document({"data": found, "faults": faults.found})
     console.columns([status_line(item) for item in found])
-    if not found:
+    if not found and not faults.found:
         console.line("No data here: `ciml data add PATH` writes a manifest.")
     for hint in hints(found, at.words):
         console.line(f"hint: {hint}")
-    return ExitCode.OK
+    return show_faults(faults, console)
 
 
-def _status(manifest: Manifest, at: Supplying, *, remote: bool) -> DataStatus:
-    found = cases.status(manifest, at.data, at.supply)
-    if not remote:
-        return found
-    at_source = None
-    if manifest.source:
-        at_source = source_changes(manifest, at.source(s3_address(manifest.source)), at.supply.listing).files
-    return msgspec.structs.replace(found, at_source=at_source, shared=at.supply.is_shared(manifest))
+def _with_remote(found: DataStatus, manifest: Manifest, at: Supplying, faults: Faults) -> DataStatus:
+    """The same with how its source and the shared store stand; without, where they cannot be asked."""
+    with faults.of(manifest.file):
+        at_source = None
+        if manifest.source:
+            at_source = source_changes(manifest, at.source(s3_address(manifest.source)), at.supply.listing).files
+        return msgspec.structs.replace(found, at_source=at_source, shared=at.supply.is_shared(manifest))
+    return found
 
 
 @command.command("update")
@@ -120,28 +125,35 @@ def _status(manifest: Manifest, at: Supplying, *, remote: bool) -> DataStatus:
 @click.pass_obj
 def update(invocation: Invocation, paths: tuple[str, ...]) -> int:
     """Write manifests anew, from S3 where the data comes from there, else from disk; all of them, or just PATHS."""
-    console = Console(invocation)
+    console, faults = Console(invocation), Faults()
     done = []
     with open_place(invocation) as place, Moving("reading") as meter:
         at = Supplying(place, invocation, meter)
-        for item in at.manifests(paths):
-            if item.md5 is not None:
-                if paths:
-                    raise ConfigurationError(f"{item.file} is DVC's", hint=f"dvc add {item.path}")
-            elif item.source:
-                done.append(_updated(item, at, console))
-            elif paths or at.data.here(item.path):
-                done.append(cases.update(item, at.data, dump, at.store))
-    console.document({"data": done})
+        for item in at.manifests(paths, faults):
+            with faults.of(item.file):
+                if written := _updated(item, at, console, named=bool(paths)):
+                    done.append(written)
+    console.document({"data": done, "faults": faults.found})
     for written in done:
         size = f"{files_text(written.files)}, {bytes_text(written.size)}"
         told = f"{size} -> {written.manifest}" if written.changed else "up to date"
         console.line(f"{written.path}: {told}")
     _what_to_commit([written for written in done if written.changed], at, console)
-    return ExitCode.OK
+    return show_faults(faults, console)
 
 
-def _updated(manifest: Manifest, at: Supplying, console: Console) -> cases.Written:
+def _updated(manifest: Manifest, at: Supplying, console: Console, *, named: bool) -> cases.Written | None:
+    """What became of a manifest; None of one that nobody named, and that there is nothing to update from."""
+    if manifest.md5 is not None:
+        if named:
+            raise ConfigurationError(f"{manifest.file} is DVC's", hint=f"dvc add {manifest.path}")
+        return None
+    if manifest.source:
+        return _resourced(manifest, at, console)
+    return cases.update(manifest, at.data, dump, at.store) if named or at.data.here(manifest.path) else None
+
+
+def _resourced(manifest: Manifest, at: Supplying, console: Console) -> cases.Written:
     """What its source made of a manifest."""
     anew = not is_listed(manifest, at.supply.listing)
     if anew:
@@ -164,18 +176,21 @@ def pull(invocation: Invocation, paths: tuple[str, ...], force: bool) -> int:
 
     It is verified, and appears all at once. A call that was ended goes on where it was.
     """
-    console = Console(invocation)
+    console, faults = Console(invocation), Faults()
+    done = []
     with open_place(invocation) as place, Moving("pulling") as meter:
         at = Supplying(place, invocation, meter)
-        done = [(item, cases.pull(item, at.data, at.supply, force=force)) for item in at.manifests(paths)]
+        for item in at.manifests(paths, faults):
+            with faults.of(item.file):
+                done.append((item, cases.pull(item, at.data, at.supply, force=force)))
     told = [{"path": item.path, "manifest": item.file, "placed": placed} for item, placed in done]
-    console.document({"data": told, "bytes": meter.size})
+    console.document({"data": told, "bytes": meter.size, "faults": faults.found})
     for item, placed in done:
         size = f"{files_text(item.files)}, {bytes_text(item.size)}"
         console.line(f"{item.path}: {size}" if placed else f"{item.path}: up to date")
     if meter.size:
         console.line(f"fetched {bytes_text(meter.size)}")
-    return ExitCode.OK
+    return show_faults(faults, console)
 
 
 @command.command("push")
@@ -183,18 +198,21 @@ def pull(invocation: Invocation, paths: tuple[str, ...], force: bool) -> int:
 @click.pass_obj
 def push(invocation: Invocation, paths: tuple[str, ...]) -> int:
     """Let others have data: send what the shared store has not yet; all that is here, or just PATHS."""
-    console = Console(invocation)
+    console, faults = Console(invocation), Faults()
+    done = []
     with open_place(invocation) as place, Moving("pushing") as meter:
         at = Supplying(place, invocation, meter)
-        found = [item for item in at.manifests(paths) if item.md5 is None]
-        away = [item for item in found if not at.supply.push(item, needed=bool(paths))]
-    told = [{"path": item.path, "manifest": item.file, "pushed": item not in away} for item in found]
-    console.document({"data": told, "objects": meter.objects, "bytes": meter.size})
+        for item in at.manifests(paths, faults):
+            if item.md5 is None:
+                with faults.of(item.file):
+                    done.append((item, at.supply.push(item, needed=bool(paths))))
+    told = [{"path": item.path, "manifest": item.file, "pushed": pushed} for item, pushed in done]
+    console.document({"data": told, "objects": meter.objects, "bytes": meter.size, "faults": faults.found})
     moved = f"{meter.objects:,} new objects, {bytes_text(meter.size)}" if meter.objects else "nothing new"
-    console.line(f"{', '.join(item.path for item in found if item not in away) or 'no data'}: {moved}")
-    for item in away:
-        console.line(f"{item.path}: not here" + (f", and stays in {item.source}" if item.source else ""))
-    return ExitCode.OK
+    console.line(f"{', '.join(item.path for item, pushed in done if pushed) or 'no data'}: {moved}")
+    for item in (item for item, pushed in done if not pushed):
+        console.line(f"{item.path}: not here" + (f", and its bytes stay in {item.source}" if item.source else ""))
+    return show_faults(faults, console)
 
 
 @command.command("sync")
@@ -264,7 +282,7 @@ def diff(invocation: Invocation, before: str, after: str | None, path: str | Non
             console.line(line)
     if not found:
         console.line("No data differs.")
-    return ExitCode.OK
+    return show_faults(faults, console)
 
 
 def _with_table(
