@@ -33,7 +33,8 @@ from ciml.core import alert
 from ciml.core.approval import NOT_APPROVED, Reviews, approval_refusal
 from ciml.core.deployment import DeployOrder, Receipt, already, order_fault, receipt_digest
 from ciml.core.entries import Deployment
-from ciml.core.errors import CimlError
+from ciml.core.errors import CimlError, IntegrityError
+from ciml.core.event import Event
 from ciml.core.history import DeploymentLine
 from ciml.core.ids import Digest, ModelName
 from ciml.core.ledger import LedgerState
@@ -213,23 +214,22 @@ class Deploying:
     # What is done.
 
     def carry_out(
-        self, order: DeployOrder, *, reviews: Callable[[], Reviews] | None = None, check: bool = False
+        self, order: DeployOrder, *, reviews: Callable[[], Reviews] | None = None, handed_on: Event | None = None
     ) -> Receipt:
         """The receipt of an order. Its command runs in a checkout of its own where the work tree is not at its commit.
 
         Args:
             order: what, and where to.
             reviews: what people said of this CI run; None by hand, where a person's override counts in its place.
-            check: hold the order against ledger and ciml.yaml first: another job handed it on.
+            handed_on: the event, where another job handed the order on: it is held against that, ledger and
+                ciml.yaml first.
 
         Raises:
             IntegrityError: the order or its bytes are not what was decided; nothing was begun.
             TrustError: nobody else has approved what has to be approved; nothing was begun.
         """
-        if check:
-            targets = {target.name: target for target in self._project.pipeline.models[order.model].deploy}
-            if fault := order_fault(order, self._registries.read(order.model), targets):
-                raise fault
+        if handed_on is not None:
+            self._hold(order, handed_on)
         overridden = reviews is None and order.reason
         if order.target.approval and not overridden:
             refused = approval_refusal(order.environment, reviews() if reviews else None)
@@ -254,6 +254,15 @@ class Deploying:
                 nonce=secrets.token_hex(16),
             )
             return carry_out(order, stand)
+
+    def _hold(self, order: DeployOrder, event: Event) -> None:
+        model = self._project.pipeline.models.get(order.model)
+        if model is None:
+            raise IntegrityError(f"the order {order.name} is for a model that ciml.yaml does not have")
+        targets = {target.name: target for target in model.deploy}
+        state = self._registries.read(order.model)
+        if fault := order_fault(order, state, targets, tag=event.tag, head=event.head):
+            raise fault
 
     @contextmanager
     def _folder(self) -> Iterator[str]:

@@ -147,13 +147,22 @@ def already(state: LedgerState, environment: str, version: int) -> Deployment | 
     return entry if entry is not None and sure and entry.version == version else None
 
 
-def order_fault(order: DeployOrder, state: LedgerState, targets: Mapping[str, DeployTarget]) -> CimlError | None:
+def order_fault(
+    order: DeployOrder,
+    state: LedgerState,
+    targets: Mapping[str, DeployTarget],
+    *,
+    tag: str | None,
+    head: CommitSha | None,
+) -> CimlError | None:
     """Why an order is not one that ledger and ciml.yaml bear out (any more), or None where it is.
 
     Args:
         order: as it was handed on.
         state: the model's ledger.
         targets: the model's environments, as ciml.yaml has them at the order's commit.
+        tag: that the event is about; None where champions are followed.
+        head: the tag's commit, whose commands are run.
     """
     record = state.versions.get(order.version)
     wrong = {
@@ -161,6 +170,8 @@ def order_fault(order: DeployOrder, state: LedgerState, targets: Mapping[str, De
         "its version": record is None,
         "its files": record is not None and record.artifact.digest != order.artifact.digest,
         "its target": targets.get(order.environment) != order.target,
+        "its tag": order.ref != (tag or ""),
+        "its commit": order.commit != (head if tag else record and record.commit),
     }
     told = [what for what, differs in wrong.items() if differs]
     if told:

