@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 
+from ciml.core.dvc.context import Context
 from ciml.core.dvc.fans import stage_name
-from ciml.core.dvc.surroundings import Surroundings
 from ciml.core.dvc.values import Scope, Values
 from ciml.core.findings import KeyPath
 from ciml.core.ids import RepoPath, is_name
@@ -24,14 +24,14 @@ class Beside:
     Args:
         document: of dvc.yaml.
         values: what `${…}` means in it.
-        around: the repository, and where notes go.
+        context: the repository, and where notes go.
     """
 
-    def __init__(self, document: Mapping[str, ParamValue], values: Values, around: Surroundings) -> None:
+    def __init__(self, document: Mapping[str, ParamValue], values: Values, context: Context) -> None:
         self._document = document
         self._values = values
         self._scope: Scope = values.over({}, {})
-        self._around = around
+        self._context = context
 
     def declare(self, stages: Stages) -> None:
         """Make metrics and plots of the outputs that the top of the file names so."""
@@ -39,19 +39,19 @@ class Beside:
         self._open_folders(stages, {path: kind for kind, paths in named.items() for path, _ in paths})
         for kind, paths in named.items():
             for path, at in paths:
-                self._around.look_at(at)
+                self._context.look_at(at)
                 if not self._promoted(stages, path, kind):
-                    self._around.tell(f"{path} is no output of a stage, and is not carried over", "name it there")
+                    self._context.tell(f"{path} is no output of a stage, and is not carried over", "name it there")
         for entry in self._list("params"):
             if isinstance(entry, str):
-                self._around.look_at(("params",))
-                self._around.params_file(RepoPath(self._joined(entry)))
+                self._context.look_at(("params",))
+                self._context.params_file(RepoPath(self._joined(entry)))
         if any(isinstance(entry, dict) for entry in self._list("plots")):
-            self._around.look_at(("plots",))
-            self._around.tell("how plots are drawn is not carried over", "the report draws CSV and JSON by itself")
+            self._context.look_at(("plots",))
+            self._context.tell("how plots are drawn is not carried over", "the report draws CSV and JSON by itself")
         if "datasets" in self._document:
-            self._around.look_at(("datasets",))
-            self._around.tell("datasets are not carried over", "`ciml data add s3://…` makes a manifest for one")
+            self._context.look_at(("datasets",))
+            self._context.tell("datasets are not carried over", "`ciml data add s3://…` makes a manifest for one")
 
     def models(self, stages: Stages) -> dict[str, Node]:
         """The artifacts of type `model` that a stage makes."""
@@ -59,15 +59,15 @@ class Beside:
         models: dict[str, Node] = {}
         for name, entry in artifacts.items() if isinstance(artifacts, dict) else ():
             assert isinstance(entry, dict), "the grammar was checked"
-            self._around.look_at(("artifacts", name))
+            self._context.look_at(("artifacts", name))
             path = self._joined(str(entry["path"]))
             if entry.get("type") != "model":
-                self._around.tell("is not carried over: its type is not `model`", "nothing, if nobody deploys it")
+                self._context.tell("is not carried over: its type is not `model`", "nothing, if nobody deploys it")
             elif not any(self._held(path, other) for other in self._made(stages)):
-                self._around.tell(f"is not carried over: no stage makes {path}", "a model is the output of a stage")
+                self._context.tell(f"is not carried over: no stage makes {path}", "a model is the output of a stage")
             else:
                 models[name if is_name(name) else stage_name(name)] = {"path": Noted(value=path, note=_NO_GATE)}
-                self._around.tell("has no gate: nothing is tested, and a person promotes", _NO_GATE)
+                self._context.tell("has no gate: nothing is tested, and a person promotes", _NO_GATE)
         return models
 
     def likely_model(self, stages: Stages) -> str:
@@ -88,7 +88,7 @@ class Beside:
                 yield self._joined(name), (kind, index)
 
     def _joined(self, path: str) -> str:
-        return posixpath.normpath(posixpath.join(self._around.folder, self._scope.literal(path)))
+        return posixpath.normpath(posixpath.join(self._context.folder, self._scope.literal(path)))
 
     def _made(self, stages: Stages) -> list[str]:
         keys = ("outputs", "metrics", "plots")
@@ -104,8 +104,8 @@ class Beside:
                 if not any(named[path] == "metrics" and path.endswith(".json") for path in inside):
                     continue
                 stage["outputs"] = [*(path for path in _texts(stage["outputs"]) if path != folder), *inside]
-                self._around.look_at(("metrics",))
-                self._around.tell(
+                self._context.look_at(("metrics",))
+                self._context.tell(
                     f"stage {name} names the files of {folder} one by one, so that gates can read the metrics",
                     f"add to its outputs whatever else of {folder} is wanted",
                 )

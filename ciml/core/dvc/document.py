@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ciml.core.dvc import fans
 from ciml.core.dvc.beside import Beside, Stages
+from ciml.core.dvc.context import Context, Note, Read
 from ciml.core.dvc.fans import Item, Loop, stage_name
 from ciml.core.dvc.grammar import check
 from ciml.core.dvc.stages import Paths, check_graph, converted, paths_of, texts_at, texts_in
-from ciml.core.dvc.surroundings import Note, Read, Surroundings
 from ciml.core.dvc.values import Scope, Values, broken
 from ciml.core.findings import Findings, KeyPath
 from ciml.core.ids import RepoPath
@@ -60,8 +60,8 @@ def convert(
     check(document, found)
     found.stop_if_any()
     assert isinstance(document, dict), "the grammar was checked"
-    around = Surroundings(file, files, read, found)
-    return _Conversion(document, around).made(file)
+    context = Context(file, files, read, found)
+    return _Conversion(document, context).made(file)
 
 
 class _Named(Value, frozen=True, kw_only=True):
@@ -80,33 +80,33 @@ class _Named(Value, frozen=True, kw_only=True):
 
 
 class _Conversion:
-    def __init__(self, document: Mapping[str, ParamValue], around: Surroundings) -> None:
+    def __init__(self, document: Mapping[str, ParamValue], context: Context) -> None:
         self._document = document
-        self._around = around
+        self._context = context
         self._values = self._all_values()
 
     def made(self, file: RepoPath) -> Converted:
         named = [*self._named()]
         for item in named:
             self._check_expressions(item)
-        self._around.found.stop_if_any()
-        check_graph({item.at: self._paths(item) for item in named}, self._around.found)
-        self._around.found.stop_if_any()
+        self._context.found.stop_if_any()
+        check_graph({item.at: self._paths(item) for item in named}, self._context.found)
+        self._context.found.stop_if_any()
         stages, remarks = self._stages(named)
-        self._around.found.stop_if_any()
-        beside = Beside(self._document, self._values, self._around)
+        self._context.found.stop_if_any()
+        beside = Beside(self._document, self._values, self._context)
         beside.declare(stages)
         models = beside.models(stages)
         made: dict[str, Node] = {"version": 1}
         declared = text({"stages": stages})
         if used := {name: value for name, value in self._values.used.items() if f"params.{name} }}" in declared}:
             made["params"] = dict(used)
-        if self._around.trees:
-            made["params-files"] = list(self._around.trees)
+        if self._context.trees:
+            made["params-files"] = list(self._context.trees)
         made["stages"] = {name: _with_remarks(stage, remarks.get(name, ())) for name, stage in stages.items()}
         if models:
             made["models"] = models
-        notes = sorted(self._around.notes, key=lambda note: note.line or 0)
+        notes = sorted(self._context.notes, key=lambda note: note.line or 0)
         body = text(made, blank_before=frozenset({"stages"}))
         end = "" if models else _NO_MODELS.format(path=beside.likely_model(stages))
         return Converted(text=_HEADER.format(file=file) + body + end, stages=len(stages), notes=tuple(notes))
@@ -115,12 +115,12 @@ class _Conversion:
 
     def _all_values(self) -> Values:
         """params.yaml beside dvc.yaml, and what `vars` names."""
-        default = RepoPath(posixpath.join(self._around.folder, "params.yaml"))
+        default = RepoPath(posixpath.join(self._context.folder, "params.yaml"))
         entries = self._document.get("vars")
         tree: dict[str, ParamValue] = {}
         files: dict[RepoPath, dict[str, ParamValue]] = {}
         inline: dict[str, Scalar] = {}
-        if (found := self._around.tree(default)) is not None:
+        if (found := self._context.tree(default)) is not None:
             files[default] = found
         for entry in entries if isinstance(entries, list) else []:
             if isinstance(entry, str):
@@ -130,15 +130,15 @@ class _Conversion:
                 inline |= {n: v for n, v in leaves(entry).items() if isinstance(v, bool | int | float | str)}
         for values in files.values():
             tree = _merged(tree, values)
-        return Values(tree, files, inline, lambda path: self._around.params_file(path) is not None)
+        return Values(tree, files, inline, lambda path: self._context.params_file(path) is not None)
 
     def _file_of_values(self, entry: str) -> dict[RepoPath, dict[str, ParamValue]]:
         """A file of `vars`, as `params.json` or `params.json:model,data`."""
         name, _, keys = entry.partition(":")
-        path = RepoPath(posixpath.join(self._around.folder, name))
-        found = self._around.tree(path)
+        path = RepoPath(posixpath.join(self._context.folder, name))
+        found = self._context.tree(path)
         if found is None:
-            self._around.found.add(("vars",), f"{path} cannot be read", "ciml reads values from YAML, JSON and TOML")
+            self._context.found.add(("vars",), f"{path} cannot be read", "ciml reads values from YAML, JSON and TOML")
             return {}
         wanted = [key.strip() for key in keys.split(",")] if keys else list(found)
         return {path: {key: found[key] for key in wanted if key in found}}
@@ -151,9 +151,9 @@ class _Conversion:
         stages: Stages = {}
         remarks: dict[str, tuple[str, ...]] = {}
         for item in named:
-            before = len(self._around.notes)
+            before = len(self._context.notes)
             made = self._stage(item, read)
-            remarks[next(iter(made))] = tuple(note.text for note in self._around.notes[before:])
+            remarks[next(iter(made))] = tuple(note.text for note in self._context.notes[before:])
             stages |= made
         return stages, remarks
 
@@ -169,7 +169,7 @@ class _Conversion:
                 found = self._looped(name, definition, kind)
                 if found is None:
                     wanted = "a list or a mapping" if kind == "foreach" else "a mapping of lists"
-                    self._around.found.add(("stages", name, kind), f"must be {wanted} that is not empty")
+                    self._context.found.add(("stages", name, kind), f"must be {wanted} that is not empty")
                 else:
                     yield found
 
@@ -187,15 +187,15 @@ class _Conversion:
     def _known(self, value: ParamValue, at: KeyPath, scope: Scope | None = None) -> bool:
         """Whether every `${…}` in a value is one, and names something; what does not is noted."""
         scope = scope or self._values.over({}, {})
-        before = len(self._around.found.problems)
+        before = len(self._context.found.problems)
         for where, words in texts_at(value, at):
             for piece in broken(words):
                 hint = "a variable of the shell is written \\${NAME}"
-                self._around.found.add(where, f"{piece} is no expression of DVC", hint)
+                self._context.found.add(where, f"{piece} is no expression of DVC", hint)
             for name in () if [*broken(words)] else scope.expressions(words):
                 if not scope.knows(name):
-                    self._around.found.add(where, f"nothing is called ${{{name}}}", scope.nearest(name))
-        return len(self._around.found.problems) == before
+                    self._context.found.add(where, f"nothing is called ${{{name}}}", scope.nearest(name))
+        return len(self._context.found.problems) == before
 
     def _check_expressions(self, item: _Named) -> None:
         for each in item.loop.items if item.loop else (Item(suffix="", values={}),):
@@ -213,7 +213,7 @@ class _Conversion:
                 stage_name(item.name, each.suffix) if item.loop else item.name,
                 item.definition,
                 self._values.over(self._own(item, each.values), {}),
-                self._around.folder,
+                self._context.folder,
             )
             for each in (item.loop.items if item.loop else (Item(suffix="", values={}),))
         ]
@@ -233,22 +233,22 @@ class _Conversion:
     def _stage(self, item: _Named, read: frozenset[str]) -> Stages:
         loop = item.loop
         name = stage_name(item.name)
-        self._around.look_at(item.at)
+        self._context.look_at(item.at)
         if loop is None:
-            return {name: converted(item.definition, self._values.over(self._own(item, {}), {}), self._around)}
+            return {name: converted(item.definition, self._values.over(self._own(item, {}), {}), self._context)}
         if item.source and (not loop.names or loop.matrix):
-            self._around.tell(f"the values of {item.source} stand in ciml.yaml as they are today", "change them there")
+            self._context.tell(f"the values of {item.source} stand in ciml.yaml as they are today", "change them there")
         if loop.matrix and not self._needs_values(item, loop, read):
             scope = self._values.over(self._own(item, {}), loop.expressions)
-            return {name: converted(item.definition, scope, self._around, loop=loop)}
+            return {name: converted(item.definition, scope, self._context, loop=loop)}
         names = [stage_name(item.name, each.suffix) for each in loop.items]
         shown = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
-        self._around.tell(f"written out as {shown}: {self._why(item, loop, read)}")
+        self._context.tell(f"written out as {shown}: {self._why(item, loop, read)}")
         return {made: self._one_of(item, each) for made, each in zip(names, loop.items, strict=True)}
 
     def _one_of(self, item: _Named, each: Item) -> dict[str, Node]:
         scope = self._values.over(self._own(item, each.values), {}, each.names)
-        return converted(item.definition, scope, self._around)
+        return converted(item.definition, scope, self._context)
 
     def _needs_values(self, item: _Named, loop: Loop, read: frozenset[str]) -> bool:
         """Whether the stages of a loop must stand by themselves."""

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from ciml.core.dag import cycle
+from ciml.core.dvc.context import Context
 from ciml.core.dvc.fans import Loop
-from ciml.core.dvc.surroundings import Surroundings
 from ciml.core.dvc.values import Scope, value_at
 from ciml.core.findings import Findings, KeyPath, suggestion
 from ciml.core.ids import RepoPath
@@ -46,26 +46,26 @@ _OF_BASH = ("PWD", "OLDPWD", "RANDOM", "SECONDS", "LINENO", "IFS", "HOSTNAME", "
 
 
 def converted(
-    definition: Mapping[str, ParamValue], scope: Scope, around: Surroundings, *, loop: Loop | None = None
+    definition: Mapping[str, ParamValue], scope: Scope, context: Context, *, loop: Loop | None = None
 ) -> dict[str, Node]:
     """A stage's keys in ciml.yaml, in the order in which people read them.
 
     Args:
         definition: of dvc.yaml, templates and all.
         scope: what `${…}` means in it.
-        around: the repository, and where notes go.
+        context: the repository, and where notes go.
         loop: where the stage stands for several and stays one.
     """
-    return _Stage(definition, scope, around).keys(loop)
+    return _Stage(definition, scope, context).keys(loop)
 
 
 class _Stage:
-    def __init__(self, definition: Mapping[str, ParamValue], scope: Scope, around: Surroundings) -> None:
+    def __init__(self, definition: Mapping[str, ParamValue], scope: Scope, context: Context) -> None:
         self._of = definition
         self._scope = scope
-        self._around = around
+        self._context = context
         wdir = definition.get("wdir")
-        self._folder = _joined(around.folder, scope.literal(wdir) if isinstance(wdir, str) else "")
+        self._folder = _joined(context.folder, scope.literal(wdir) if isinstance(wdir, str) else "")
 
     def keys(self, loop: Loop | None) -> dict[str, Node]:
         outputs, metrics, plots = self._outputs()
@@ -99,7 +99,7 @@ class _Stage:
         texts = [self._scope.command(line.strip()) for line in lines if isinstance(line, str)]
         if self._scope.fixed:
             names = ", ".join(self._scope.fixed)
-            self._around.tell(f"`run` holds the values of {names} as they are today", "change them there", at=("cmd",))
+            self._context.tell(f"`run` holds the values of {names} as they are today", "change them there", at=("cmd",))
         # DVC gives each command of a list a shell of its own.
         return "\n".join([*(f"({text})" if _OF_A_SHELL.search(text) else text for text in texts[:-1]), texts[-1]])
 
@@ -110,7 +110,7 @@ class _Stage:
         named = dict.fromkeys(_VARIABLE.findall(script))
         found = [name for name in named if name not in known and not allowed({name: ""})]
         if found:
-            self._around.tell(
+            self._context.tell(
                 f"the command reads {', '.join(found)}, handed through by `pass-env`",
                 "it is no part of the stage's key; what changes the result belongs under `env`",
                 at=("cmd",),
@@ -124,7 +124,7 @@ class _Stage:
         inputs = [path for index, text in deps if (path := self._path(text, "dependency", ("deps", index)))]
         for path in self._named_in(run):
             if path not in outputs and not any(_holds(other, path) for other in inputs):
-                self._around.tell(f"{path} is an input: the command names it, and `deps` does not")
+                self._context.tell(f"{path} is an input: the command names it, and `deps` does not")
                 inputs.append(path)
         return inputs
 
@@ -136,7 +136,7 @@ class _Stage:
             words += [f"{below}.py", f"{below}/__main__.py"]
         for word in dict.fromkeys(words):
             path = RepoPath(_joined(self._folder, word))
-            if path in self._around.files:
+            if path in self._context.files:
                 yield path
 
     def _path(self, text: str, what: str, at: KeyPath) -> str | None:
@@ -147,11 +147,11 @@ class _Stage:
                 if text.startswith("s3://")
                 else "put it into Git or S3"
             )
-            self._around.tell(f"the {what} {text} is not carried over", do, at=at)
+            self._context.tell(f"the {what} {text} is not carried over", do, at=at)
             return None
         path = _joined(self._folder, self._scope.path(text))
         if fault := inside_fault(path):
-            self._around.tell(
+            self._context.tell(
                 f"the {what} {text} is not carried over: it {fault}", "move it into the repository", at=at
             )
             return None
@@ -165,7 +165,7 @@ class _Stage:
         files: list[str] = []
         for file, keys in self._named_params():
             path = RepoPath(_joined(self._folder, file))
-            tree = self._around.params_file(path)
+            tree = self._context.params_file(path)
             if tree is None:
                 files.append(path)
             elif not keys:
@@ -179,7 +179,7 @@ class _Stage:
         for key in keys:
             if value_at(tree, key) is None:
                 hint = suggestion(key, leaves(tree))
-                self._around.found.add((*self._around.at, "params"), f"{path} has no parameter {key}", hint)
+                self._context.found.add((*self._context.at, "params"), f"{path} has no parameter {key}", hint)
 
     def _named_params(self) -> Iterator[tuple[str, list[str]]]:
         entries = self._of.get("params")
@@ -200,7 +200,7 @@ class _Stage:
             if path.endswith(".json"):
                 metrics.append(path)
             else:
-                self._around.tell(f"{path} is an output and no metric", "write metrics as JSON", at=("metrics",))
+                self._context.tell(f"{path} is an output and no metric", "write metrics as JSON", at=("metrics",))
                 outputs.append(path)
         return outputs, metrics, self._written("plots")
 
@@ -214,9 +214,9 @@ class _Stage:
             for option, do in _LOST.items():
                 if option in options and options[option] is not (option == "push"):
                     shown = "push: false" if option == "push" else option
-                    self._around.tell(f"{text}: `{shown}` is not carried over", do, at=(key, index, text, option))
+                    self._context.tell(f"{text}: `{shown}` is not carried over", do, at=(key, index, text, option))
         if key == "plots" and any(options.keys() & _DRAWN for _, options in _entries(self._of.get(key))):
-            self._around.tell(
+            self._context.tell(
                 "how plots are drawn is not carried over", "the report draws CSV and JSON by itself", at=(key,)
             )
         return paths
@@ -225,9 +225,9 @@ class _Stage:
         """Note the keys that have no word in ciml.yaml."""
         if self._of.get("frozen"):
             do = "`ciml data add` its output and remove the stage, if it must never run again"
-            self._around.tell("`frozen` is not carried over: it runs when what it reads changes", do, at=("frozen",))
+            self._context.tell("`frozen` is not carried over: it runs when what it reads changes", do, at=("frozen",))
         if self._of.get("meta"):
-            self._around.tell("`meta` is not carried over", "keep it as a comment", at=("meta",))
+            self._context.tell("`meta` is not carried over", "keep it as a comment", at=("meta",))
 
 
 class Paths(Value, frozen=True, kw_only=True):

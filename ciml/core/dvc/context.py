@@ -34,8 +34,8 @@ class Note(Value, frozen=True, kw_only=True):
         return f"{place}:{about} {self.text}{f' ({self.do})' if self.do else ''}"
 
 
-class Surroundings:
-    """The repository around one dvc.yaml.
+class Context:
+    """What is known while one dvc.yaml is converted, and what is told of it.
 
     Args:
         file: its path.
