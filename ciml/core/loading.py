@@ -15,7 +15,7 @@ from ciml.core.expression import stages_read
 from ciml.core.findings import Findings, KeyPath, suggestion
 from ciml.core.ids import ModelName, RepoPath, StageName
 from ciml.core.matrix import Fan, Instance, Moves, fans, pick_node
-from ciml.core.models import Surroundings, model, name_fault, note_metrics_of
+from ciml.core.models import Declared, model, name_fault, note_metrics_of
 from ciml.core.params import Params, in_force
 from ciml.core.paths import folders, inside_fault, look_alikes, normal, without_case
 from ciml.core.pipeline import Environment, Model, ParamValue, Pipeline, Place, Release, Stage
@@ -62,14 +62,14 @@ def pipeline_from(
     stages = _stages(templates, fan_of, params, found)
     _check_outputs(stages.values(), found)
     _check_readers(stages, fan_of, producers, found)
-    around = Surroundings(templates=templates, producers=producers, readers=readers, fan_of=fan_of, value=value)
+    declared = Declared(templates=templates, producers=producers, readers=readers, fan_of=fan_of, value=value)
     models: dict[ModelName, Model] = {}
     warnings = [
         f"the inputs {one!a} and {other!a} are two paths here, and one where case and spelling are ignored"
         for one, other in look_alikes(place.path for item in stages.values() for place in item.inputs)
     ]
     for name, keys in document.models.items():
-        models[ModelName(name)], more = model(name, keys, around, found)
+        models[ModelName(name)], more = model(name, keys, declared, found)
         warnings += more
     if unheeded := not_acted_on(document):
         warnings.append(f"this version reads these keys and does not act on them: {', '.join(unheeded)}")

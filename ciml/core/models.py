@@ -38,8 +38,8 @@ _LOSS = re.compile(
 )
 
 
-class Surroundings(Value, frozen=True, kw_only=True):
-    """What a model is read against."""
+class Declared(Value, frozen=True, kw_only=True):
+    """What the file declares besides models, as far as these are read against it."""
 
     templates: dict[StageName, Template]
     producers: Producers
@@ -57,25 +57,25 @@ def name_fault(name: str) -> str | None:
     return None if is_name(name) else "may hold letters, digits, dots, hyphens and _, and starts with a letter or digit"
 
 
-def model(name: str, keys: ModelKeys, around: Surroundings, found: Findings) -> tuple[Model, list[str]]:
+def model(name: str, keys: ModelKeys, declared: Declared, found: Findings) -> tuple[Model, list[str]]:
     """The model, and warnings about it; what is wrong is noted in `found`."""
     at: KeyPath = ("models", name)
     if fault := name_fault(name):
         found.add(at, f"the name {fault}")
     path = normal(keys.path)
-    after = _after(path, keys, around, found, at)
+    after = _after(path, keys, declared, found, at)
     warnings: list[str] = []
-    gate = [_check(item, around, found, (*at, "gate", index)) for index, item in enumerate(keys.gate)]
+    gate = [_check(item, declared, found, (*at, "gate", index)) for index, item in enumerate(keys.gate)]
     for index, check in enumerate(gate):
         if check and (warning := _direction(check, f"models.{name}.gate.{index}")):
             warnings.append(warning)
-        _known_stages(check, around, found, (*at, "gate", index))
+        _known_stages(check, declared, found, (*at, "gate", index))
     return (
         Model(
             name=ModelName(name),
             path=path,
             gate=tuple(check for check in gate if check),
-            champion=_champion(keys, after, around, found, at),
+            champion=_champion(keys, after, declared, found, at),
             promote=keys.promote if keys.promote is not UNSET else "auto" if keys.gate else "manual",
             deploy=tuple(_target(target, item, found, (*at, "deploy", target)) for target, item in keys.deploy.items()),
             line=(found.locate(at) or (None,))[0],
@@ -84,41 +84,41 @@ def model(name: str, keys: ModelKeys, around: Surroundings, found: Findings) -> 
     )
 
 
-def _after(path: RepoPath, keys: ModelKeys, around: Surroundings, found: Findings, at: KeyPath) -> frozenset[StageName]:
+def _after(path: RepoPath, keys: ModelKeys, declared: Declared, found: Findings, at: KeyPath) -> frozenset[StageName]:
     """The stages downstream of the model's path, its maker not among them."""
     if fault := output_fault(keys.path):
         found.add((*at, "path"), f"path '{keys.path}' {fault}")
         return frozenset()
-    maker = around.producers.maker(path)
+    maker = declared.producers.maker(path)
     if maker is None:
-        outputs = around.producers.paths
+        outputs = declared.producers.paths
         below = next((output for output in outputs if output.startswith(f"{path}/")), None)
         hint = f"stage outputs are smaller: {below}" if below else suggestion(path, outputs)
         found.add((*at, "path"), f"no stage makes {path}", hint or "list it under a stage's `outputs`")
         return frozenset()
-    fan = around.fan_of.get(maker)
+    fan = declared.fan_of.get(maker)
     if fan and fan.metric is None:
         hint = f"add `pick: {{max: METRIC}}` to stage {fan.origin}"
         found.add((*at, "path"), f"{path} is made by every instance of {fan.origin}, and none is picked", hint)
-    first = [name for name in around.readers[maker] if name != maker and _reads(name, path, around)]
-    return upstream(around.readers, first) & around.templates.keys()
+    first = [name for name in declared.readers[maker] if name != maker and _reads(name, path, declared)]
+    return upstream(declared.readers, first) & declared.templates.keys()
 
 
-def _reads(name: StageName, path: RepoPath, around: Surroundings) -> bool:
+def _reads(name: StageName, path: RepoPath, declared: Declared) -> bool:
     """Whether a reader of the path's maker reads the path itself, something in it, or what holds it."""
-    if name not in around.templates:
+    if name not in declared.templates:
         return matches(path, name) if is_glob(name) else f"{path}/".startswith(name) or name == "/"
-    places = [place.path for place in around.templates[name].skeleton.inputs]
+    places = [place.path for place in declared.templates[name].skeleton.inputs]
     return any(f"{read}/".startswith(f"{path}/") or f"{path}/".startswith(f"{read}/") for read in places)
 
 
-def _check(item: str | CheckKeys, around: Surroundings, found: Findings, at: KeyPath) -> Check | None:
+def _check(item: str | CheckKeys, declared: Declared, found: Findings, at: KeyPath) -> Check | None:
     try:
         if isinstance(item, str):
-            text = in_expression(item, around.value)
+            text = in_expression(item, declared.value)
             parse(text)
             return ExpressionCheck(expression=text)
-        return _comparison(item, around.value, found, at)
+        return _comparison(item, declared.value, found, at)
     except PlaceholderError as error:
         error.note(found, at)
     except ConfigurationError as error:
@@ -179,13 +179,13 @@ def _direction(check: Check, key: str) -> str | None:
     return f"{key}: {check.metric} is named like a loss, and higher counts as better; else say `lower-is-better: true`"
 
 
-def _known_stages(check: Check | None, around: Surroundings, found: Findings, at: KeyPath) -> None:
+def _known_stages(check: Check | None, declared: Declared, found: Findings, at: KeyPath) -> None:
     """Note what the check reads of stages and is not there."""
     if isinstance(check, ExpressionCheck):
         for name, _ in sorted(names_in(parse(check.expression)).stages):
-            note_metrics_of(name, around.templates, around.fan_of, found, at)
-    elif isinstance(check, PairedCheck) and around.producers.maker(check.scores) is None:
-        hint = suggestion(check.scores, around.producers.paths) or "list it under a stage's `outputs`"
+            note_metrics_of(name, declared.templates, declared.fan_of, found, at)
+    elif isinstance(check, PairedCheck) and declared.producers.maker(check.scores) is None:
+        hint = suggestion(check.scores, declared.producers.paths) or "list it under a stage's `outputs`"
         found.add((*at, "scores"), f"no stage makes {check.scores}", hint)
 
 
@@ -206,7 +206,7 @@ def note_metrics_of(
 
 
 def _champion(
-    keys: ModelKeys, after: frozenset[StageName], around: Surroundings, found: Findings, at: KeyPath
+    keys: ModelKeys, after: frozenset[StageName], declared: Declared, found: Findings, at: KeyPath
 ) -> ChampionPolicy:
     """Whom the candidate is compared with; rescored where exactly one stage downstream writes metrics."""
     champion = keys.champion
@@ -215,15 +215,15 @@ def _champion(
         key = (*at, "champion", "rescore")
         if champion.compare is not UNSET:
             found.add((*at, "champion", "compare"), "excludes `rescore`", "keep one of the two")
-        if stage not in around.templates:
-            found.add(key, f"unknown stage '{stage}'", suggestion(stage, around.templates))
-        elif stage not in after and around.producers.covers(normal(keys.path)):
+        if stage not in declared.templates:
+            found.add(key, f"unknown stage '{stage}'", suggestion(stage, declared.templates))
+        elif stage not in after and declared.producers.covers(normal(keys.path)):
             hint = f"stages downstream are {', '.join(sorted(after))}" if after else "let a stage read it"
             found.add(key, f"stage {stage} is not downstream of {keys.path}", hint)
         return ChampionPolicy(alias=champion.alias, compare=Compare.RESCORE, rescore=stage)
     if champion.compare is not UNSET:
         return ChampionPolicy(alias=champion.alias, compare=Compare(champion.compare))
-    writers = [name for name in around.templates if name in after and around.templates[name].skeleton.metrics]
+    writers = [name for name in declared.templates if name in after and declared.templates[name].skeleton.metrics]
     if len(writers) == 1:
         return ChampionPolicy(alias=champion.alias, compare=Compare.RESCORE, rescore=writers[0])
     return ChampionPolicy(alias=champion.alias)
