@@ -55,8 +55,8 @@ class ModelStatus(Value, frozen=True, kw_only=True):
     """One sentence for each thing that is not as the ledger says."""
 
 
-class Surroundings(Value, frozen=True, kw_only=True):
-    """What ledger and registry are compared with besides."""
+class Probes(Value, frozen=True, kw_only=True):
+    """What ledger and registry are compared with besides: how to ask tags and targets."""
 
     targets: tuple[DeployTarget, ...] = ()
     """The model's environments, as ciml.yaml has them."""
@@ -67,7 +67,7 @@ class Surroundings(Value, frozen=True, kw_only=True):
 
 
 def status(
-    ledger: Ledger, registry: Registry | None, *, alias: str = "champion", around: Surroundings | None = None
+    ledger: Ledger, registry: Registry | None, *, alias: str = "champion", probes: Probes | None = None
 ) -> ModelStatus:
     """How a model stands. Nothing is repaired.
 
@@ -75,7 +75,7 @@ def status(
         ledger: of the model.
         registry: compared with the ledger; None to leave it out.
         alias: that should name the champion.
-        around: what the deployments are compared with.
+        probes: of tags and targets.
 
     Raises:
         IntegrityError: the ledger's chain is broken.
@@ -91,7 +91,7 @@ def status(
         environments={name: _environment(state, entry) for name, entry in sorted(state.deployments.items())},
         drift=(
             *(_drift(state, registry, alias) if registry and state.entries else ()),
-            *_deployed(state, around or Surroundings()),
+            *_deployed(state, probes or Probes()),
         ),
     )
 
@@ -125,21 +125,21 @@ def _environment(state: LedgerState, entry: Deployment) -> EnvironmentStatus:
     )
 
 
-def _deployed(state: LedgerState, around: Surroundings) -> Iterator[str]:
+def _deployed(state: LedgerState, probes: Probes) -> Iterator[str]:
     """Where environments, tags and targets are not as the ledger says."""
-    targets = {target.name: target for target in around.targets}
+    targets = {target.name: target for target in probes.targets}
     for name, failed in sorted(state.unsettled.items()):
         yield f"{name}: deploying version {failed.version} failed, and nobody knows what serves: {failed.reason}"
     for name, entry in sorted(state.deployments.items()):
         target, champion = targets.get(name), state.champion
         if target and target.after == "promotion" and champion and champion.version != entry.version and not entry.ref:
             yield f"{name} follows the champion, version {champion.version}, and serves version {entry.version}"
-        now = around.commit_of(entry.ref) if entry.ref else None
+        now = probes.commit_of(entry.ref) if entry.ref else None
         if now is not None and now != entry.commit:
             then = (entry.commit or "")[:12]
             yield f"{name} was deployed by the tag {entry.ref} at {then}, which names {now[:12]} now"
         identity = deployment_id(name, state.model, entry.version, entry.ref)
-        if target and name not in state.unsettled and around.serves(target, identity) is False:
+        if target and name not in state.unsettled and probes.serves(target, identity) is False:
             yield f"{name} says that it does not serve version {entry.version}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ciml.app.status import ModelStatus, Surroundings, status
+from ciml.app.status import ModelStatus, Probes, status
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
@@ -28,7 +28,7 @@ def command(invocation: Invocation) -> int:
                 registries.ledger(model.name),
                 registries.registry if registries.read(model.name).entries else None,
                 alias=model.champion.alias,
-                around=Surroundings(
+                probes=Probes(
                     targets=model.deploy,
                     commit_of=lambda tag: _commit_of(place, tag),
                     serves=lambda target, deployment: _serves(target, deployment, invocation, console),
