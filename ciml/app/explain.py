@@ -35,7 +35,7 @@ def explain(project: Project, prepared: Prepared, name: StageName, last: RunTrac
     wanted = wanted_stages(prepared.graph, [name])
     planned = plan_stages(prepared.graph, prepared.evidence, why=prepared.reasons.why, wanted=wanted)[-1]
     stage = prepared.graph.pipeline.stages[name]
-    now = parts(stage, prepared.graph.inputs[name], stage.params, prepared.graph.surroundings)
+    now = parts(stage, prepared.graph.inputs[name], stage.params, prepared.graph.runtime)
     traced = next((item for item in last.stages if item.name == name), None) if last else None
     if last is None or traced is None:
         return Explanation(planned=planned, parts=now, last_run=None)

@@ -12,7 +12,7 @@ from ciml.core.errors import ConfigurationError, Problem
 from ciml.core.ids import Digest, GitOid, RepoPath, StageName
 from ciml.core.imports import ImportedName
 from ciml.core.inputs import Input, ProducedInput
-from ciml.core.key import Surroundings
+from ciml.core.key import Runtime
 from ciml.core.manifest import Manifest
 from ciml.core.pipeline import Pipeline, Stage
 from ciml.core.plan import Graph
@@ -48,12 +48,10 @@ def graph_of(
     }
     waits = {name: _waits(stage, inputs[name], conditions.get(name, ())) for name, stage in pipeline.stages.items()}
     order = _ordered(waits)
-    surroundings = _surroundings(pipeline, tree, platform)
+    runtime = _runtime(pipeline, tree, platform)
     recipes: dict[StageName, Digest] = {}
     for name in order:
-        recipes[name] = keys.recipe(
-            pipeline.stages[name], inputs[name], surroundings, recipes, conditions.get(name, ())
-        )
+        recipes[name] = keys.recipe(pipeline.stages[name], inputs[name], runtime, recipes, conditions.get(name, ()))
     return Graph(
         pipeline=pipeline,
         order=order,
@@ -61,7 +59,7 @@ def graph_of(
         conditions=conditions,
         waits=waits,
         recipes=recipes,
-        surroundings=surroundings,
+        runtime=runtime,
         producers=resolver.producers,
         folders=resolver.folders,
     )
@@ -87,10 +85,10 @@ def _conditions(stage: Stage, pipeline: Pipeline) -> tuple[StageName, ...]:
     return tuple(name for name in expression.stages_read(stage.when) if name in pipeline.stages)
 
 
-def _surroundings(pipeline: Pipeline, tree: Tree, platform: str) -> Surroundings:
+def _runtime(pipeline: Pipeline, tree: Tree, platform: str) -> Runtime:
     environment = pipeline.environment
     if environment is None:
-        return Surroundings(python=None, requirements=None, platform=platform)
+        return Runtime(python=None, requirements=None, platform=platform)
     requirements = None
     if environment.requirements:
         entry = tree.entries([environment.requirements]).get(environment.requirements)
@@ -102,6 +100,6 @@ def _surroundings(pipeline: Pipeline, tree: Tree, platform: str) -> Surroundings
             )
             raise ConfigurationError(problems=[problem])
         requirements = entry.oid
-    return Surroundings(
+    return Runtime(
         python=environment.python, requirements=requirements, platform=f"{platform} python-{environment.python}"
     )

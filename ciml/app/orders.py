@@ -54,7 +54,7 @@ class Orders:
             outputs=tuple(Place(path=place.inside, inside=place.inside) for place in stage.outputs),
             metrics=tuple(place.inside for place in stage.outputs if place.path in stage.metrics),
             environment=self._environment(),
-            platform=self._graph.surroundings.platform_of(stage),
+            platform=self._graph.runtime.platform_of(stage),
             checkpoint=stage.checkpoint,
             timeout_s=stage.timeout_s,
             retry=stage.retry,

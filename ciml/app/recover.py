@@ -58,7 +58,7 @@ class Recovery:
                 recipe=self._graph.recipes[name],
                 stage=name,
                 outputs=(output,),
-                platform=self._graph.surroundings.platform_of(stage),
+                platform=self._graph.runtime.platform_of(stage),
             )
         )
 

@@ -155,5 +155,5 @@ class RelayedOrders:
             key=key,
             outputs=tuple(Place(path=place.inside, inside=place.inside) for place in stage.outputs),
             metrics=tuple(place.inside for place in stage.outputs if place.path in stage.metrics),
-            platform=self._graph.surroundings.platform,
+            platform=self._graph.runtime.platform,
         )

@@ -274,7 +274,7 @@ def _claim(found: Deployable, files: dict[str, Digest], where: Inspection) -> Cl
     params: dict[str, ParamValue] = {}
     for name in sorted(stages):
         params |= graph.pipeline.stages[name].params
-    requirements = graph.surroundings.requirements
+    requirements = graph.runtime.requirements
     return Claim(
         model=found.model.name,
         recipe=recipe_of(model, graph),

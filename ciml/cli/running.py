@@ -129,7 +129,7 @@ class Running:
             ciml=__version__,
             builder=builder(environ) if self._event else "",
             pipeline=Digest(hashlib.sha256(self.project.tree.read(CONFIGURATION) or b"").hexdigest()),
-            requirements=GitOid(graph.surroundings.requirements) if graph.surroundings.requirements else None,
+            requirements=GitOid(graph.runtime.requirements) if graph.runtime.requirements else None,
             stages=tuple(_traced(graph, name, result) for name, result in results.items()),
             models=tuple(model_trace(item, version=self.version_of(item)) for item in judged),
         )

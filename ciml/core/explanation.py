@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ciml.core.inputs import DataInput, Input, ProducedInput, TrackedInput
-from ciml.core.key import Surroundings
+from ciml.core.key import Runtime
 from ciml.core.lineage import shown
 from ciml.core.pipeline import ParamValue, Stage
 from ciml.core.value import Value
@@ -28,7 +28,7 @@ class Part(Value, frozen=True, kw_only=True):
 
 
 def parts(
-    stage: Stage, inputs: Sequence[Input], params: Mapping[str, ParamValue], surroundings: Surroundings | None
+    stage: Stage, inputs: Sequence[Input], params: Mapping[str, ParamValue], runtime: Runtime | None
 ) -> tuple[Part, ...]:
     """Everything that a stage's keys depend on, in the order of the recipe.
 
@@ -36,7 +36,7 @@ def parts(
         stage: as it is declared.
         inputs: all of them, imported modules included.
         params: the named parameters with their values.
-        surroundings: environment and platform; None where they are not known.
+        runtime: environment and platform; None where they are not known.
     """
     found = [
         Part(kind="command", name="", value=_command(stage)),
@@ -51,10 +51,10 @@ def parts(
     if stage.pick:
         rule = f"{stage.pick.goal} {stage.pick.metric} of {len(stage.pick.candidates)} instances"
         found.append(Part(kind="pick", name="", value=rule))
-    if surroundings:
-        found.append(Part(kind="python", name="", value=surroundings.python or "the user's PATH"))
-        found.append(Part(kind="requirements", name="", value=surroundings.requirements or "none"))
-        found.append(Part(kind="platform", name="", value=surroundings.platform_of(stage)))
+    if runtime:
+        found.append(Part(kind="python", name="", value=runtime.python or "the user's PATH"))
+        found.append(Part(kind="requirements", name="", value=runtime.requirements or "none"))
+        found.append(Part(kind="platform", name="", value=runtime.platform_of(stage)))
     return tuple(found)
 
 

@@ -59,7 +59,7 @@ def _without_surrogates(part: object) -> object:
     return part
 
 
-class Surroundings(Value, frozen=True, kw_only=True):
+class Runtime(Value, frozen=True, kw_only=True):
     """What a stage's bytes may depend on besides its own declaration."""
 
     python: str | None
@@ -74,7 +74,7 @@ class Surroundings(Value, frozen=True, kw_only=True):
         return "any" if stage.any_platform else self.platform
 
 
-def _declaration(stage: Stage, surroundings: Surroundings) -> tuple[object, ...]:
+def _declaration(stage: Stage, runtime: Runtime) -> tuple[object, ...]:
     """What the recipe and the key share: no clock, host, branch, stage name or platform."""
     return (
         stage.command.script,
@@ -87,8 +87,8 @@ def _declaration(stage: Stage, surroundings: Surroundings) -> tuple[object, ...]
         stage.workdir,
         [place.inside for place in stage.outputs],
         [_inside(stage, path) for path in stage.metrics],
-        surroundings.python,
-        surroundings.requirements,
+        runtime.python,
+        runtime.requirements,
     )
 
 
@@ -99,7 +99,7 @@ def _inside(stage: Stage, path: str) -> str:
 def recipe(
     stage: Stage,
     inputs: Sequence[Input],
-    surroundings: Surroundings,
+    runtime: Runtime,
     upstream: Mapping[StageName, Digest],
     conditions: Sequence[StageName] = (),
 ) -> Digest:
@@ -108,7 +108,7 @@ def recipe(
     Args:
         stage: the stage, a pick node included.
         inputs: all of its inputs, imported modules included.
-        surroundings: the environment; its platform is left out.
+        runtime: the environment; its platform is left out.
         upstream: recipes of the stages that make the produced inputs, of those that `when` reads,
             and of a pick's instances.
         conditions: the stages whose metrics `when` reads.
@@ -120,7 +120,7 @@ def recipe(
         return digest("ciml/pick-recipe/1", rule.metric, rule.goal, candidates, outputs)
     asked = sorted(_asked(item, upstream) for item in inputs)
     when = (stage.when, [upstream[name] for name in conditions])
-    return digest("ciml/recipe/1", *_declaration(stage, surroundings), asked, when)
+    return digest("ciml/recipe/1", *_declaration(stage, runtime), asked, when)
 
 
 def _asked(item: Input, upstream: Mapping[StageName, Digest]) -> tuple[str, ...]:
@@ -136,7 +136,7 @@ def _asked(item: Input, upstream: Mapping[StageName, Digest]) -> tuple[str, ...]
 def key(
     stage: Stage,
     inputs: Sequence[Input],
-    surroundings: Surroundings,
+    runtime: Runtime,
     made: Mapping[tuple[StageName, str, str], Output],
 ) -> Digest:
     """What a worker computes for this stage, once every input's bytes are known.
@@ -144,11 +144,11 @@ def key(
     Args:
         stage: a stage with a command; a pick node has no key of its own.
         inputs: all of its inputs.
-        surroundings: the environment, platform included unless the stage says `platform: any`.
+        runtime: the environment, platform included unless the stage says `platform: any`.
         made: what lies at each produced input, by (stage, output, part).
     """
     have = sorted(_had(item, made) for item in inputs)
-    return digest("ciml/key/1", *_declaration(stage, surroundings), have, surroundings.platform_of(stage))
+    return digest("ciml/key/1", *_declaration(stage, runtime), have, runtime.platform_of(stage))
 
 
 def _had(item: Input, made: Mapping[tuple[StageName, str, str], Output]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from ciml.core import key as keys
 from ciml.core.changes import ChangeSet
 from ciml.core.ids import CommitSha, Digest, RepoPath, StageName
 from ciml.core.inputs import Input, ProducedInput
-from ciml.core.key import Surroundings
+from ciml.core.key import Runtime
 from ciml.core.metrics import Metrics, Undefined, combine, of_stage
 from ciml.core.pipeline import Pipeline, Stage
 from ciml.core.producers import Producers
@@ -74,7 +74,7 @@ class Graph(Value, frozen=True, kw_only=True):
     waits: dict[StageName, tuple[StageName, ...]]
     """All stages that must have ended first: makers of inputs, conditions, `needs`, a pick's instances."""
     recipes: dict[StageName, Digest]
-    surroundings: Surroundings
+    runtime: Runtime
     producers: Producers
     """Of the pipeline's outputs."""
     folders: frozenset[RepoPath] = frozenset()
@@ -190,7 +190,7 @@ def _by_record(
 ) -> Decision:
     inputs = graph.inputs[stage.name]
     made = made_inputs(inputs, known, evidence)
-    key = keys.key(stage, inputs, graph.surroundings, made)
+    key = keys.key(stage, inputs, graph.runtime, made)
     if always := _always(stage, force=force):
         return Decision(action=Action.RUN, reason=always, key=key)
     record = evidence.record(key)

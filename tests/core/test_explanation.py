@@ -9,7 +9,7 @@ import msgspec
 from ciml.core.explanation import Part, compared, parts
 from ciml.core.ids import Digest, GitOid, RepoPath, StageName
 from ciml.core.inputs import DataInput, ProducedInput, TrackedInput
-from ciml.core.key import Surroundings
+from ciml.core.key import Runtime
 from ciml.core.pipeline import Command, PickRule, Place, Stage
 
 TRAIN = StageName("train")
@@ -20,7 +20,7 @@ STAGE = Stage(
     outputs=(Place(path=RepoPath("model@1"), inside=RepoPath("model")),),
     env={"SEED": "1"},
 )
-HERE = Surroundings(python="3.11", requirements="c" * 40, platform="linux-x86_64 python-3.11")
+HERE = Runtime(python="3.11", requirements="c" * 40, platform="linux-x86_64 python-3.11")
 
 
 def tracked(path: str, because: str | None = None) -> TrackedInput:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ciml.core import key as keys
 from ciml.core.ids import StageName
 from ciml.core.jobs import jobs, needed
-from ciml.core.key import Surroundings
+from ciml.core.key import Runtime
 from ciml.core.pipeline import PickRule, Pipeline, Stage
 from ciml.core.plan import Action, Graph, PlannedStage
 from ciml.core.producers import Producers
@@ -24,7 +24,7 @@ def graph(*, always: tuple[StageName, ...] = ()) -> Graph:
         conditions={},
         waits=waits,
         recipes={name: keys.digest("test", name) for name in waits},
-        surroundings=Surroundings(python=None, requirements=None, platform="any"),
+        runtime=Runtime(python=None, requirements=None, platform="any"),
         producers=Producers(stages.values()),
     )
 
@@ -74,7 +74,7 @@ def test_instances_of_a_matrix_share_a_job_and_the_pick_has_none() -> None:
         conditions={},
         waits={},
         recipes={},
-        surroundings=Surroundings(python=None, requirements=None, platform="any"),
+        runtime=Runtime(python=None, requirements=None, platform="any"),
         producers=Producers(stages.values()),
     )
     lines = [

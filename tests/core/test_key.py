@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from ciml.core import key as keys
 from ciml.core.ids import Digest, GitOid, ModelName, RepoPath, StageName
 from ciml.core.inputs import DataInput, Input, ProducedInput, TrackedInput
-from ciml.core.key import Surroundings, digest
+from ciml.core.key import Runtime, digest
 from ciml.core.pipeline import Command, ExpressionCheck, PickRule, Place, Resources, Retry, Stage
 from ciml.core.results import Output
 
 PREPARE, TRAIN = StageName("prepare"), StageName("train")
-HERE = Surroundings(python=None, requirements=None, platform="linux-x86_64")
+HERE = Runtime(python=None, requirements=None, platform="linux-x86_64")
 
 
 def place(path: str, inside: str | None = None) -> Place:
@@ -53,8 +53,8 @@ INPUTS: tuple[Input, ...] = (tracked("train.py"), DATA, TABLE)
 UPSTREAM = {PREPARE: Digest("1" * 64)}
 
 
-def recipe(stage: Stage = STAGE, inputs: tuple[Input, ...] = INPUTS, surroundings: Surroundings = HERE) -> Digest:
-    return keys.recipe(stage, inputs, surroundings, UPSTREAM)
+def recipe(stage: Stage = STAGE, inputs: tuple[Input, ...] = INPUTS, runtime: Runtime = HERE) -> Digest:
+    return keys.recipe(stage, inputs, runtime, UPSTREAM)
 
 
 def made(digest_: str = "b" * 64, *, executable: bool = False) -> dict[tuple[StageName, str, str], Output]:
@@ -62,8 +62,8 @@ def made(digest_: str = "b" * 64, *, executable: bool = False) -> dict[tuple[Sta
     return {(PREPARE, "table.csv", ""): output}
 
 
-def key(stage: Stage = STAGE, surroundings: Surroundings = HERE, table: str = "b" * 64) -> Digest:
-    return keys.key(stage, INPUTS, surroundings, made(table))
+def key(stage: Stage = STAGE, runtime: Runtime = HERE, table: str = "b" * 64) -> Digest:
+    return keys.key(stage, INPUTS, runtime, made(table))
 
 
 def but(stage: Stage, **changed: Any) -> Stage:
@@ -192,9 +192,9 @@ def test_the_order_of_inputs_does_not_count() -> None:
 
 def test_the_platform_is_part_of_keys_and_not_of_recipes() -> None:
     """A commit asks the same of every machine; a worker's result counts on its own platform."""
-    other = Surroundings(python=None, requirements=None, platform="darwin-arm64")
-    assert recipe(surroundings=other) == recipe()
-    assert key(surroundings=other) != key()
+    other = Runtime(python=None, requirements=None, platform="darwin-arm64")
+    assert recipe(runtime=other) == recipe()
+    assert key(runtime=other) != key()
     anywhere = but(STAGE, any_platform=True)
     assert key(anywhere, other) == key(anywhere)
 
@@ -202,11 +202,11 @@ def test_the_platform_is_part_of_keys_and_not_of_recipes() -> None:
 def test_the_environment_is_part_of_both() -> None:
     """Another Python, or another requirements file, asks for another result."""
     for other in (
-        Surroundings(python="3.12", requirements=None, platform=HERE.platform),
-        Surroundings(python=None, requirements="c" * 40, platform=HERE.platform),
+        Runtime(python="3.12", requirements=None, platform=HERE.platform),
+        Runtime(python=None, requirements="c" * 40, platform=HERE.platform),
     ):
-        assert recipe(surroundings=other) != recipe()
-        assert key(surroundings=other) != key()
+        assert recipe(runtime=other) != recipe()
+        assert key(runtime=other) != key()
 
 
 def test_a_recipe_follows_upstream_recipes_and_a_key_upstream_bytes() -> None:

@@ -12,7 +12,7 @@ from ciml.core import key as keys
 from ciml.core.expression import evaluate_condition
 from ciml.core.ids import Digest, GitOid, RepoPath, StageName
 from ciml.core.inputs import Input, ProducedInput, TrackedInput
-from ciml.core.key import Surroundings
+from ciml.core.key import Runtime
 from ciml.core.metrics import Metrics
 from ciml.core.pipeline import Command, PickRule, Pipeline, Place, Stage
 from ciml.core.plan import Action, Decision, Graph, Known, LeftOut, Pending, State, decide, plan_stages
@@ -55,7 +55,7 @@ def graph(stages: Mapping[str, tuple[Stage, tuple[Input, ...]]], **conditions: t
         conditions={StageName(name): tuple(map(StageName, read)) for name, read in conditions.items()},
         waits={},
         recipes={name: keys.digest("test", name) for name in named},
-        surroundings=Surroundings(python=None, requirements=None, platform="any"),
+        runtime=Runtime(python=None, requirements=None, platform="any"),
         producers=Producers(stage for stage, _ in named.values()),
     )
 

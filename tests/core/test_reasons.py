@@ -8,7 +8,7 @@ import msgspec
 
 from ciml.core.ids import Digest, GitOid, RepoPath, StageName
 from ciml.core.inputs import DataInput, Input, TrackedInput
-from ciml.core.key import Surroundings
+from ciml.core.key import Runtime
 from ciml.core.pipeline import Command, Environment, Pipeline, Place, Stage
 from ciml.core.plan import Graph
 from ciml.core.producers import Producers
@@ -54,7 +54,7 @@ def why(
         conditions={},
         waits={TRAIN: ()},
         recipes={TRAIN: Digest("0" * 64)},
-        surroundings=Surroundings(python=None, requirements=None, platform="any"),
+        runtime=Runtime(python=None, requirements=None, platform="any"),
         producers=Producers([STAGE]),
     )
     known = Before(unknown=unknown, changed=frozenset(map(RepoPath, changed)), params=params or {}, stages=before)
