@@ -105,10 +105,11 @@ def _breaks(before: TableFacts, after: TableFacts) -> Iterator[str]:
 
 
 def title(arrivals: Sequence[Arrival]) -> str:
-    """The first line of a commit: `data: raw 3 added (+1.2 MB, -0 bytes)`."""
+    """The first line of a commit: `data: raw: 3 added (+1.2 MB, -0 bytes)`."""
     if len(arrivals) == 1:
         [one] = arrivals
-        return f"data: {one.path}: {_changed(one)}"[:200]
+        now = f"{files_text(one.files)}, {bytes_text(one.size)}; " if one.changed is None else ""
+        return f"data: {one.path}: {now}{_changed(one)}"[:200]
     return f"data: {', '.join(item.path for item in arrivals)}"[:200]
 
 
@@ -127,13 +128,13 @@ def lines(item: Arrival) -> Iterator[str]:
     """What arrived, in plain text: what breaks comes first."""
     now = f"now {files_text(item.files)}, {bytes_text(item.size)}"
     yield f"{item.path} from {item.source}: {_changed(item)}, {now}"
+    table = item.table
+    for text in table.breaks if table else ():
+        yield f"  breaks: {text}"
     if item.note:
         yield f"  {item.note}"
-    table = item.table
     if table is None:
         return
-    for text in table.breaks:
-        yield f"  breaks: {text}"
     yield f"  rows: {_rows(table)}"
     if table.columns_added:
         yield f"  columns added: {', '.join(table.columns_added)}"

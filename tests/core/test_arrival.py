@@ -49,7 +49,7 @@ def test_a_title_and_a_message() -> None:
 def test_totals_alone() -> None:
     """Where nobody has the listing of before, what was there in all is told."""
     found = arrival(manifest(ONE), manifest(TWO, 3), None)
-    assert title([found]) == "data: data/raw: 2 files, 2.0 kB before"
+    assert title([found]) == "data: data/raw: 3 files, 3.0 kB; 2 files, 2.0 kB before"
     assert "| `data/raw` | 3 (2 before) | 3.0 kB (2.0 kB before) | – | – |" in markdown([found])
 
 
@@ -95,14 +95,16 @@ def test_no_table_before() -> None:
 
 
 def test_breaks_come_first() -> None:
-    """In a pull request a heading of their own, in a message before rows and shifts."""
-    item = told(table=table_shift(BEFORE, TableFacts(rows=9, columns=(column("age", "int", 3.0, 4.0, 5.0, 6.0),))))
+    """In a pull request a heading of their own, in a message before notes, rows and shifts."""
+    item = told(
+        note="noted", table=table_shift(BEFORE, TableFacts(rows=9, columns=(column("age", "int", 3.0, 4.0, 5.0, 6.0),)))
+    )
     text = markdown([item])
     assert text.startswith("### Schema breaks\n\n- `data/raw`: the column old is gone\n")
     assert "| `age` | 13.6 | " in text or "| `age` |" in text
     rows = list(lines(item))
     assert rows[1] == "  breaks: the column old is gone"
-    assert rows[3] == "  rows: 4 -> 9 (+5)"
+    assert rows[3:5] == ["  noted", "  rows: 4 -> 9 (+5)"]
 
 
 def test_many_files_are_counted() -> None:
