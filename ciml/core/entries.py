@@ -78,11 +78,22 @@ class Judgement(_Entry, frozen=True, kw_only=True, tag="verdict"):
         return self.verdict.metrics
 
 
-class Registration(_Entry, frozen=True, kw_only=True, tag="registration"):
-    """A version came to be: the registry's row of that number, and no other, is this recipe's."""
+class _Naming(_Entry, frozen=True, kw_only=True):
+    """A recipe names a version from now on."""
 
     version: int
     recipe: Digest
+    tree: GitOid | None = None
+    verdict: Digest | None = None
+    """Key of the judgement that let it through."""
+    champion: Digest | None = None
+    """Identity of the champion that it was judged against."""
+    may_promote: bool = True
+
+
+class Registration(_Naming, frozen=True, kw_only=True, tag="registration"):
+    """A version came to be: the registry's row of that number, and no other, is this recipe's."""
+
     artifact: Output
     run: str
     """The registry's id of the run that holds the files."""
@@ -90,49 +101,38 @@ class Registration(_Entry, frozen=True, kw_only=True, tag="registration"):
     """The nonce of the registry's row."""
     created: int
     """When the registry made the row, in ms since 1970, by its own clock: tells a row from its successor."""
-    tree: GitOid | None = None
-    verdict: Digest | None = None
-    """Key of the judgement that let it through."""
-    champion: Digest | None = None
-    """Identity of the champion that it was judged against."""
-    may_promote: bool = True
     metrics: dict[str, float] = {}
     data: dict[RepoPath, Digest] = {}
     """What it was trained and judged on."""
     provenance: Digest | None = None
 
 
-class Adoption(_Entry, frozen=True, kw_only=True, tag="adoption"):
+class Adoption(_Naming, frozen=True, kw_only=True, tag="adoption"):
     """Another recipe led to the bytes of a registered version, and names it from now on."""
 
-    version: int
-    recipe: Digest
-    tree: GitOid | None = None
-    verdict: Digest | None = None
-    champion: Digest | None = None
-    may_promote: bool = True
 
-
-class Promotion(_Entry, frozen=True, kw_only=True, tag="promotion"):
-    """A version became the champion."""
+class _Accession(_Entry, frozen=True, kw_only=True):
+    """A version is the champion from now on."""
 
     gen: int
     """How many champions there have been, this one included."""
     version: int
-    previous: int | None = None
     champion: Digest | None = None
-    """Identity of the champion that it replaces, which is the one it was judged against."""
+    """Identity of the champion that it replaces."""
+
+
+class Promotion(_Accession, frozen=True, kw_only=True, tag="promotion"):
+    """A version became the champion; it was judged against the one that it replaces."""
+
+    previous: int | None = None
     verdict: Digest | None = None
     by_hand: bool = False
 
 
-class Rollback(_Entry, frozen=True, kw_only=True, tag="rollback"):
+class Rollback(_Accession, frozen=True, kw_only=True, tag="rollback"):
     """An earlier champion became the champion again."""
 
-    gen: int
-    version: int
     previous: int
-    champion: Digest | None = None
 
 
 class Override(_Entry, frozen=True, kw_only=True, tag="override"):
@@ -144,8 +144,8 @@ class Override(_Entry, frozen=True, kw_only=True, tag="override"):
     outcome: Status
 
 
-class Deployment(_Entry, frozen=True, kw_only=True, tag="deployment"):
-    """A version serves in an environment; with `overridden`, `reason` says why all the same."""
+class _Receipted(_Entry, frozen=True, kw_only=True):
+    """A version was deployed to an environment, with or without success."""
 
     environment: str
     version: int
@@ -156,19 +156,18 @@ class Deployment(_Entry, frozen=True, kw_only=True, tag="deployment"):
     """SHA-256 of the receipt: what was done, by whom it was found to be done."""
     tag: GitOid | None = None
     """What the tag's ref named: the tag object itself where there is one."""
+
+
+class Deployment(_Receipted, frozen=True, kw_only=True, tag="deployment"):
+    """A version serves in an environment; with `overridden`, `reason` says why all the same."""
+
     overridden: str = ""
     """What spoke against it and was overridden by a person."""
 
 
-class FailedDeployment(_Entry, frozen=True, kw_only=True, tag="failed-deployment"):
+class FailedDeployment(_Receipted, frozen=True, kw_only=True, tag="failed-deployment"):
     """A version did not come to serve in an environment; `reason` says why."""
 
-    environment: str
-    version: int
-    artifact: Digest
-    ref: str = ""
-    receipt: Digest | None = None
-    tag: GitOid | None = None
     restored: bool = False
     """What served before serves again, and was seen to; else nobody knows what serves."""
 
