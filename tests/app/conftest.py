@@ -10,6 +10,7 @@ from ciml.adapters.git.command import Git
 from ciml.adapters.ledgers.git import GitLedger
 from ciml.adapters.stores.local import LocalStore
 from ciml.app.chronicle import Author
+from ciml.app.promote import ByHand
 from ciml.app.register import Proposal, Registered, Services, register
 from ciml.core import key
 from ciml.core.entries import digest_of
@@ -65,6 +66,9 @@ class Workshop:
     def author(self) -> Author:
         self._authors += 1
         return Author(actor="ada", at="2026-01-01T00:00:00Z", nonce=f"nonce-{self._authors}")
+
+    def by_hand(self, reason: str = "") -> ByHand:
+        return ByHand(author=self.author(), ledger=self.ledger, registry=self.registry, reason=reason)
 
     def artifact(self, content: str) -> Output:
         return Output(path=RepoPath("m"), digest=self.store.put_bytes(content.encode()), size=len(content))

@@ -113,7 +113,7 @@ def test_manual_promotion_waits_for_a_person(workshop: Workshop) -> None:
     assert not done.promoted and workshop.state.champion is None
     assert status(workshop.ledger, workshop.registry).waiting == (1,)
 
-    moved = promote(1, author=workshop.author(), ledger=workshop.ledger, registry=workshop.registry)
+    moved = promote(1, workshop.by_hand())
     assert moved.moved and moved.previous is None
     assert workshop.registry.aliases(CHURN) == {"champion": 1}
 
@@ -123,7 +123,7 @@ def test_a_docs_only_commit_after_a_rollback_promotes_nothing(workshop: Workshop
     workshop.register(workshop.proposal("first"))
     second = workshop.proposal("second")
     workshop.register(second)
-    rollback(author=workshop.author(), ledger=workshop.ledger, registry=workshop.registry, reason="it broke")
+    rollback(workshop.by_hand("it broke"))
 
     again = workshop.register(second)
     assert not again.promoted
@@ -136,15 +136,14 @@ def test_rollback_goes_to_the_champion_before_or_to_a_named_one(workshop: Worksh
     for name in ("one", "two", "three"):
         workshop.register(workshop.proposal(name))
     workshop.register(workshop.proposal("four", promote="manual"))
-    means = {"ledger": workshop.ledger, "registry": workshop.registry}
 
-    assert rollback(author=workshop.author(), **means).version == 2  # type: ignore[arg-type]
-    assert rollback(author=workshop.author(), to=1, **means).version == 1  # type: ignore[arg-type]
-    assert not rollback(author=workshop.author(), to=1, **means).moved  # type: ignore[arg-type]
+    assert rollback(workshop.by_hand()).version == 2
+    assert rollback(workshop.by_hand(), to=1).version == 1
+    assert not rollback(workshop.by_hand(), to=1).moved
     with pytest.raises(UsageError, match="never was champion"):
-        rollback(author=workshop.author(), to=4, **means)  # type: ignore[arg-type]
+        rollback(workshop.by_hand(), to=4)
     with pytest.raises(UsageError, match="is not registered"):
-        rollback(author=workshop.author(), to=9, **means)  # type: ignore[arg-type]
+        rollback(workshop.by_hand(), to=9)
 
 
 def test_any_registered_version_can_be_promoted_with_a_reason(workshop: Workshop) -> None:
@@ -152,11 +151,11 @@ def test_any_registered_version_can_be_promoted_with_a_reason(workshop: Workshop
     for name in ("one", "two"):
         workshop.register(workshop.proposal(name))
     with pytest.raises(UsageError, match="used up"):
-        promote(1, author=workshop.author(), ledger=workshop.ledger, registry=workshop.registry)
+        promote(1, workshop.by_hand())
 
-    promote(1, author=workshop.author(), ledger=workshop.ledger, registry=workshop.registry, reason="safer")
+    promote(1, workshop.by_hand("safer"))
     assert status(workshop.ledger, workshop.registry).champion.reason == "safer"  # type: ignore[union-attr]
-    assert not promote(1, author=workshop.author(), ledger=workshop.ledger, registry=workshop.registry).moved
+    assert not promote(1, workshop.by_hand()).moved
 
 
 def test_c135_a_stale_verdict_registers_and_promotes_nothing(workshop: Workshop) -> None:
@@ -275,7 +274,7 @@ def test_c138_a_version_that_was_remade_is_an_integrity_error(workshop: Workshop
         workshop.register(proposal)
     workshop.registry.create(NewVersion(run=proposal.run, artifact=proposal.artifact, nonce="x"), workshop.store)
     with pytest.raises(IntegrityError, match="registry version 1 is not the recorded one"):
-        promote(1, author=workshop.author(), ledger=workshop.ledger, registry=workshop.registry)
+        promote(1, workshop.by_hand())
     assert any("not the recorded one" in line for line in status(workshop.ledger, workshop.registry).drift)
     assert workshop.state.head == head
 

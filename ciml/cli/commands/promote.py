@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ciml.app.promote import Moved, promote
+from ciml.app.promote import ByHand, Moved, promote
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries
-from ciml.cli.wiring import open_place, project_at
+from ciml.cli.wiring import Place, open_place, project_at
 from ciml.core.errors import ExitCode
 
 
@@ -21,18 +21,22 @@ def command(invocation: Invocation, model: str, version: int, reason: str) -> in
     """Make VERSION of MODEL the champion, by a person's word."""
     console = Console(invocation)
     with open_place(invocation) as place:
-        registries = Registries(place, project_at(place, invocation, {}).pipeline, invocation.environ)
-        known = registries.model(model)
-        moved = promote(
-            version,
-            author=registries.author(),
-            ledger=registries.ledger(known.name),
-            registry=registries.registry,
-            alias=known.champion.alias,
-            reason=reason,
-        )
+        moved = promote(version, by_hand(model, reason, place, invocation))
     show(moved, console)
     return ExitCode.OK
+
+
+def by_hand(model: str, reason: str, place: Place, invocation: Invocation) -> ByHand:
+    """The word of whoever calls, on a model by name."""
+    registries = Registries(place, project_at(place, invocation, {}).pipeline, invocation.environ)
+    known = registries.model(model)
+    return ByHand(
+        author=registries.author(),
+        ledger=registries.ledger(known.name),
+        registry=registries.registry,
+        alias=known.champion.alias,
+        reason=reason,
+    )
 
 
 def show(moved: Moved, console: Console) -> None:

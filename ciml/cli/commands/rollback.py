@@ -5,11 +5,10 @@ from __future__ import annotations
 import click
 
 from ciml.app.promote import rollback
-from ciml.cli.commands.promote import show
+from ciml.cli.commands.promote import by_hand, show
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
-from ciml.cli.registry import Registries
-from ciml.cli.wiring import open_place, project_at
+from ciml.cli.wiring import open_place
 from ciml.core.errors import ExitCode
 
 
@@ -22,15 +21,6 @@ def command(invocation: Invocation, model: str, to: int | None, reason: str) -> 
     """Make an earlier champion of MODEL the champion again."""
     console = Console(invocation)
     with open_place(invocation) as place:
-        registries = Registries(place, project_at(place, invocation, {}).pipeline, invocation.environ)
-        known = registries.model(model)
-        moved = rollback(
-            author=registries.author(),
-            ledger=registries.ledger(known.name),
-            registry=registries.registry,
-            to=to,
-            alias=known.champion.alias,
-            reason=reason,
-        )
+        moved = rollback(by_hand(model, reason, place, invocation), to=to)
     show(moved, console)
     return ExitCode.OK
