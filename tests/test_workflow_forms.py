@@ -81,6 +81,21 @@ def test_a_release_in_one_job(team: Team) -> None:
     assert len(entries(team.hub.bare, Deployment, team.model)) == 1
 
 
+def test_a_release_in_one_job_that_nobody_approved(team: Team) -> None:
+    """Exit 6, the summary says why, and GitHub's deployment is not left in progress."""
+    team.hub.environment_variables["production"] = team.hub.environment_variables["ciml"]
+    team.hub.reviewers = {}
+    workflows = {"ciml.yml": template("one-job.yml").replace('    tags: ["v*"]\n', "")}
+    worked(team.begin(workflows={**workflows, "release.yml": template("release.yml")}), "ciml")
+    [run] = team.hub.tag("v1.0.0")
+    assert run.conclusion == "failure", run.explain()
+    assert "exit code 6" in run["release"].log
+    assert "nobody has approved it" in run["release"].summary
+    [deployment] = team.hub.api.deployments()
+    assert team.hub.api.deployment_statuses(deployment["id"])[-1]["state"] == "failure"
+    assert (team.target.exists(), entries(team.hub.bare, Deployment, team.model)) == (False, [])
+
+
 def test_the_action_installs_itself(new_hub: NewHub, tmp_path: Path) -> None:
     """On a machine that has nothing: by hash, from its own checkout; only jobs that run stages ask the cache."""
     hub = new_hub(action=checkout(tmp_path / "action"))

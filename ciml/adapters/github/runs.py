@@ -41,6 +41,7 @@ class _User(Value, frozen=True, kw_only=True):
     """Who did something; nobody any more, where the account is gone."""
 
     login: str
+    type: str
 
 
 class _Begun(Value, frozen=True, kw_only=True):
@@ -93,7 +94,7 @@ def run_state(api: Api, commit: CommitSha, workflow: str, branch: str) -> RunSta
 
 
 def reviews(api: Api, run: str) -> Reviews:
-    """What people said of the deployments of a run, and who began it.
+    """What people said of the deployments of a run, and who began it; what programs said of them is left out.
 
     Args:
         api: the repository.
@@ -116,7 +117,7 @@ def reviews(api: Api, run: str) -> Reviews:
                     approved=review.state == "approved",
                 )
                 for review in msgspec.convert(data, list[_Review])
-                if review.user is not None
+                if review.user is not None and review.user.type == "User"
             ),
         )
 

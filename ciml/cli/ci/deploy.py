@@ -50,7 +50,11 @@ def deploy_here(call: Call, decisions: Sequence[Decision]) -> tuple[ExitCode, tu
     lines = [_already(decision) for decision in decisions if decision.order is None]
     for order in (decision.order for decision in decisions if decision.order):
         _announce(call, order)
-        receipt = deploying.carry_out(order, reviews=lambda: _reviews(call))
+        try:
+            receipt = deploying.carry_out(order, reviews=lambda: _reviews(call))
+        except CimlError as error:
+            _say(call, order, "failure", error.message)
+            raise
         deploying.record(order, receipt)
         lines.append(_conclude(call, order, receipt))
         code = code if receipt.outcome == "deployed" else ExitCode.DEPLOYMENT

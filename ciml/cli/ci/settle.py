@@ -100,13 +100,10 @@ def _released(call: Call, *, here: bool) -> ExitCode:
     """What a release tag asks for, ordered of other jobs or deployed here; nothing is trained."""
     try:
         decisions = release(call)
+        code, lines = deploy_here(call, decisions) if here else (ExitCode.OK, order(call, decisions))
     except CimlError as error:
         tell(call, (), error.code, error=error.message)
         raise
-    if here:
-        code, lines = deploy_here(call, decisions)
-    else:
-        code, lines = ExitCode.OK, order(call, decisions)
     tell(call, lines, code)
     return code
 

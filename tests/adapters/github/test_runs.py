@@ -129,6 +129,13 @@ def test_who_began_a_run_and_who_approved_it(server: GitHubServer, github: Make)
     )
 
 
+def test_a_program_is_nobody(server: GitHubServer, github: Make) -> None:
+    """An app that lets every deployment through approves none: its author may be who began the run."""
+    run = server.run(head=A, branch="v1", actor="ada")
+    server.review(run, "production", by="gatekeeper[bot]")
+    assert github().reviews(str(run)).said == ()
+
+
 def test_a_run_without_reviews(server: GitHubServer, github: Make) -> None:
     """Nothing was said of it."""
     run = server.run(head=A, branch="v1", actor="ada")
