@@ -121,7 +121,7 @@ class Rights(Value, frozen=True, kw_only=True):
     admits: bool
     """Records of the run are admitted to `main` once its last job has recomputed their keys."""
     registers: bool
-    promotes: bool
+    """Versions, and promotes them."""
     deploys: Literal["promotion", "release"] | None
     syncs: bool
     """`data sync` comes first, and its commit is what runs."""
@@ -139,7 +139,6 @@ _NOTHING = Rights(
     reads=(),
     admits=False,
     registers=False,
-    promotes=False,
     deploys=None,
     syncs=False,
     reports=False,
@@ -198,7 +197,7 @@ def rights(
             return replace(_NOTHING, reports=True) if trusted else replace(_NOTHING, refusal=_untrusted(event))
         case Kind.LOCAL:
             space = space_of("user", event.actor or "unknown")
-            return replace(_RUNS, space=space, registers=event.on_default, promotes=event.on_default, head_policy=True)
+            return replace(_RUNS, space=space, registers=event.on_default, head_policy=True)
         case Kind.OTHER:
             return _NOTHING
         case _:
@@ -219,7 +218,6 @@ def _of_ref(event: Event, reused: tuple[str, ...]) -> Rights:
         reads=(MAIN, *_earlier_attempts(event), *(reused if event.kind is Kind.PUSH else ())),
         admits=True,
         registers=True,
-        promotes=True,
         deploys="promotion",
         syncs=syncs,
         reports=True,

@@ -61,8 +61,6 @@ class HandedPlan(Value, frozen=True, kw_only=True):
     format: str = PLAN
     head: CommitSha | None
     base: CommitSha | None
-    base_reason: str | None = None
-    """Why there is nothing to compare with."""
     jobs: dict[str, tuple[str, ...]]
     """Job -> its batches, each a list of stages between spaces; a job without work is absent."""
     rescore: tuple[ModelName, ...] = ()

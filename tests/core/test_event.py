@@ -28,10 +28,10 @@ def event(kind: Kind, **fields: object) -> Event:
 
 def granted(found: Rights) -> set[str]:
     """The rights that reach beyond the run itself."""
-    return {name for name in ("admits", "registers", "promotes", "deploys") if getattr(found, name)}
+    return {name for name in ("admits", "registers", "deploys") if getattr(found, name)}
 
 
-ALL = {"admits", "registers", "promotes", "deploys"}
+ALL = {"admits", "registers", "deploys"}
 
 
 # The table, row by row.
@@ -45,7 +45,6 @@ def test_a_push_to_the_default_branch() -> None:
         reads=("main",),
         admits=True,
         registers=True,
-        promotes=True,
         deploys="promotion",
         syncs=False,
         reports=True,
@@ -127,7 +126,7 @@ def test_a_laptop() -> None:
     """Policy is its own, records are its user's, and only the default branch may register."""
     found = rights(event(Kind.LOCAL, branch="main", actor="ada"))
     assert (found.runs, found.space, found.head_policy, found.reports) == (True, "user/ada", True, False)
-    assert granted(found) == {"registers", "promotes"}
+    assert granted(found) == {"registers"}
     assert granted(rights(event(Kind.LOCAL, branch="topic"))) == set()
 
 
@@ -268,7 +267,7 @@ def test_the_page_has_the_table() -> None:
     for name, about in ROWS.items():
         found = rights(about)
         space = f"`{found.space.partition('/')[0]}/…`" if found.space else "nowhere"
-        registers = "yes" if found.registers and found.promotes else "no"
+        registers = "yes" if found.registers else "no"
         deploys = f"`after: {found.deploys}`" if found.deploys else "no"
         where = f"{space}, then `main`" if found.admits else space
         decided.append([name, "yes" if found.runs else "no", where, registers, deploys])

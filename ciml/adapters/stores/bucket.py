@@ -6,7 +6,7 @@ import base64
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Literal
 
 from ciml.adapters import aws
 from ciml.adapters.stores.answers import Answer, BrokenAnswerError, Found, Read, pause, seconds
@@ -30,8 +30,6 @@ _REMOVED_TOGETHER = 1000
 
 _READ = "s3:GetObject (and s3:ListBucket on the bucket)"
 """Who may not list gets the same answer for what is not there as for what is not allowed."""
-
-T = TypeVar("T")
 
 
 class Bucket:

@@ -31,7 +31,6 @@ def plan(call: Call) -> ExitCode:
     handed = HandedPlan(
         head=call.head_commit,
         base=call.prepared.base,
-        base_reason=call.base.reason,
         jobs={job: tuple(" ".join(batch) for batch in batches(names)) for job, names in jobs.items()},
         rescore=champions,
         data=data,

@@ -147,5 +147,5 @@ def test_no_forged_environment_has_rights_of_its_own(change: dict[str, str]) -> 
         assert error.code == 3
         return
     found = rights(event)
-    assert not (found.admits or found.registers or found.promotes)
+    assert not (found.admits or found.registers)
     assert found.deploys is None or event.tag is not None

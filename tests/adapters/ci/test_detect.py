@@ -194,7 +194,7 @@ def test_any_words_are_an_event_or_an_error_of_ours(
             assert error.code in (2, 3, 4)
             return
     found = rights(event)
-    if found.registers or found.promotes or found.admits:
+    if found.registers or found.admits:
         assert event.branch == "main"
         assert event.head is not None
         assert pushed.git("merge-base", event.head, "origin/main") == event.head

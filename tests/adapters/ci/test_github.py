@@ -112,7 +112,7 @@ def unreadable(name: str, payload: Payload, **more: str) -> str:
 
 def granted(event: Event) -> set[str]:
     found = rights(event)
-    return {name for name in ("admits", "registers", "promotes", "deploys") if getattr(found, name)}
+    return {name for name in ("admits", "registers", "deploys") if getattr(found, name)}
 
 
 # GitHub's own examples.
@@ -146,7 +146,7 @@ def test_every_example_is_read(name: str) -> None:
 def test_what_the_examples_may_do() -> None:
     """Of all of them those about the default branch register, and those about a tag deploy."""
     found = Counter((name, *sorted(granted(told(name, payload)))) for name in EXAMPLES for payload in examples(name))
-    full = ("admits", "deploys", "promotes", "registers")
+    full = ("admits", "deploys", "registers")
     assert {key: count for key, count in found.items() if len(key) > 1} == {
         ("push", *full): 2,
         ("push", "deploys"): 1,
