@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from ciml.app.datadiff import changes, tallied
+from ciml.app.faults import Faults
 from ciml.app.ports import Store, Tree
 from ciml.core.dataset import DataState, DataStatus, Tally
 from ciml.core.errors import ConfigurationError, IntegrityError, RepositoryError, ServiceError, UsageError
@@ -70,6 +71,20 @@ def manifests(tree: Tree, parse: Parse, wanted: Sequence[RepoPath] = ()) -> list
     """
     files = manifest_files(tree)
     return [parse(tree.read(files[path]) or b"", files[path]) for path in chosen(files, wanted)]
+
+
+def readable(tree: Tree, parse: Parse, wanted: Sequence[RepoPath], faults: Faults) -> list[Manifest]:
+    """The same without those that cannot be read, which are faults.
+
+    Raises:
+        UsageError: nothing stands for a path that is named.
+    """
+    files = manifest_files(tree)
+    found = []
+    for path in chosen(files, wanted):
+        with faults.of(files[path]):
+            found.append(parse(tree.read(files[path]) or b"", files[path]))
+    return found
 
 
 def manifest_files(tree: Tree) -> dict[RepoPath, RepoPath]:

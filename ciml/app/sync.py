@@ -7,7 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from ciml.app.data import Dump, Parse, manifests
+from ciml.app.data import Dump, Parse, readable
+from ciml.app.faults import Faults
 from ciml.app.ports import Store, Tree
 from ciml.app.source import Listings, Source, is_listed, pinned, update_from_source
 from ciml.app.tabling import Tables, facts_of, known_facts
@@ -85,6 +86,8 @@ class Means(Value, frozen=True, kw_only=True):
     """None: tables are not read."""
     largest: int | None = None
     """Bytes of data up to which its tables are read; None: all are."""
+    faults: Faults = msgspec.field(default_factory=Faults)
+    """Takes what is wrong with single manifests and sources."""
 
 
 class Found(Value, frozen=True, kw_only=True):
@@ -112,18 +115,18 @@ class Synced(Value, frozen=True, kw_only=True):
 def arrived(tree: Tree, means: Means, wanted: Sequence[RepoPath] = ()) -> list[Found]:
     """What arrived for the manifests of a tree that have a source; nothing is written but listings.
 
-    Raises:
-        RaceError: an object is replaced again and again while it is read.
-        ServiceError, TrustError: a source cannot be reached, or does not let us.
-        ConfigurationError: there is nothing at a source any more.
+    A manifest that cannot be read is a fault and does not stop the others, nor does a source that cannot be
+    reached, does not let us, has nothing any more, or is written to all the time.
     """
+    means.faults.forget()
     found = []
-    for manifest in manifests(tree, means.parse, wanted):
+    for manifest in readable(tree, means.parse, wanted, means.faults):
         if manifest.source is None or manifest.md5 is not None:
             continue
-        now, told = _now(manifest, means)
-        if _is_news(manifest, now, means.fetch):
-            found.append(Found(manifest=now, arrival=_with_table(told, manifest, now, means)))
+        with means.faults.of(manifest.file):
+            now, told = _now(manifest, means)
+            if _is_news(manifest, now, means.fetch):
+                found.append(Found(manifest=now, arrival=_with_table(told, manifest, now, means)))
     return found
 
 
@@ -294,10 +297,10 @@ def _share(found: Sequence[Found], means: Means) -> None:
         means.supply.share_listings(item.manifest)
 
 
-def texts(synced: Synced) -> Iterator[str]:
-    """What became of it, in a sentence or two."""
+def texts(synced: Synced, *, partly: bool = False) -> Iterator[str]:
+    """What became of it, in a sentence or two; `partly`: not all sources could be asked."""
     if synced.commit is None and not synced.arrivals:
-        yield "Nothing arrived."
+        yield "Nothing arrived elsewhere." if partly else "Nothing arrived."
     elif synced.page:
         yield f"Proposed as {synced.commit} on {synced.branch}: {synced.page}"
     elif synced.commit:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from ciml.app.faults import Faults
+from ciml.cli.console import Console
 from ciml.core.amounts import bytes_text, files_text, tally_text
 from ciml.core.dataset import DataDifference, DataMove, DataState, DataStatus, FileChange, TableDifference
+from ciml.core.errors import ExitCode
 from ciml.core.ids import RepoPath
 from ciml.core.lineage import one_line
 
@@ -32,6 +35,13 @@ def status_line(item: DataStatus) -> tuple[str, ...]:
     if item.shared is not None:
         notes.append("pushed" if item.shared else "not pushed")
     return (one_line(item.path), files_text(item.files), bytes_text(item.size), "; ".join(notes))
+
+
+def show_faults(faults: Faults, console: Console) -> ExitCode:
+    """The exit code of the gravest fault; each is printed, with what to do about it."""
+    for error in faults.told:
+        console.failure(error)
+    return faults.code
 
 
 def move_text(move: DataMove) -> str:

@@ -10,7 +10,8 @@ from ciml.adapters.datatree import DataTree
 from ciml.adapters.manifests import parse
 from ciml.adapters.stores.local import LocalStore
 from ciml.app import data as cases
-from ciml.app.ports import Meter, Remote, Store, Tree
+from ciml.app.faults import Faults
+from ciml.app.ports import Meter, Remote, Store
 from ciml.app.source import Source
 from ciml.app.supply import Pointers, Supply
 from ciml.cli.invocation import Invocation
@@ -70,9 +71,9 @@ class Supplying:
         found = (os.path.relpath(f"{root}/{path}", here) for path in paths)
         return shlex.join(f"./{word}" if word.startswith("-") else word for word in found)
 
-    def manifests(self, texts: Sequence[str] = (), *, tree: Tree | None = None) -> list[Manifest]:
-        """The manifests that the user means, or all; of the work tree where no other tree is given."""
-        return cases.manifests(tree or self.tree, parse, [self.path(text) for text in texts])
+    def manifests(self, texts: Sequence[str], faults: Faults) -> list[Manifest]:
+        """The manifests that the user means, or all; those that cannot be read are faults."""
+        return cases.readable(self.tree, parse, [self.path(text) for text in texts], faults)
 
     def source(self, address: S3Address) -> Source:
         """Where data comes from."""

@@ -9,8 +9,10 @@ import msgspec
 
 from ciml.adapters.git.branches import Branches
 from ciml.adapters.manifests import dump, parse
+from ciml.app.faults import Faults
 from ciml.app.sync import Means, RefusedError, Synced, arrived, commit_arrivals, files_of, propose_arrivals, texts
 from ciml.cli.console import Console
+from ciml.cli.datashow import show_faults
 from ciml.cli.forge import forge_of, with_job_token
 from ciml.cli.invocation import Invocation
 from ciml.cli.moving import Moving
@@ -49,6 +51,9 @@ def sync(invocation: Invocation, wanted: Wanted, *, document: bool = True) -> Ex
         invocation: how ciml was called.
         wanted: what is asked for.
         document: print the JSON document; not where a call prints one of its own.
+
+    Returns:
+        OK, or the code of the gravest fault: what is wrong with one manifest or source does not stop the others.
     """
     console = Console(invocation)
     invocation = with_job_token(invocation)
@@ -58,17 +63,17 @@ def sync(invocation: Invocation, wanted: Wanted, *, document: bool = True) -> Ex
         synced = syncing.synced()
         size = meter.size
     if document:
-        console.document(msgspec.to_builtins(synced) | {"bytes": size})
+        console.document(msgspec.to_builtins(synced) | {"bytes": size, "faults": syncing.faults.found})
     for item in synced.arrivals:
         for line in lines(item):
             console.line(line)
-    for text in texts(synced):
+    for text in texts(synced, partly=bool(syncing.faults.found)):
         console.line(text)
     if size:
         console.line(f"{bytes_text(size)} were read.")
     if synced.base is None and synced.arrivals:
         console.line(f"To commit it: git add {at.words(item.manifest for item in synced.arrivals)}")
-    return ExitCode.OK
+    return show_faults(syncing.faults, console)
 
 
 class _Syncing:
@@ -81,6 +86,7 @@ class _Syncing:
         remote = _REMOTE if place.repository.remote_url(_REMOTE) is not None else None
         self._branches = Branches(place.repository.git, remote)
         self._has_remote = remote is not None
+        self.faults = Faults()
 
     def synced(self) -> Synced:
         paths = [self._at.path(text) for text in self._wanted.paths]
@@ -129,6 +135,7 @@ class _Syncing:
             dump=dump,
             tables=None if self._wanted.tables is False else self._place.tables(),
             largest=None if self._wanted.tables else _LARGEST,
+            faults=self.faults,
         )
 
     def _branch(self) -> str:

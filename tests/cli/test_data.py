@@ -44,6 +44,12 @@ def state(ciml: Calls) -> str:
     return str(found["state"])
 
 
+def state_of(ciml: Calls, path: str) -> str:
+    """The state of one, whatever is wrong with others."""
+    [found] = ciml.json("data", "status", path)["data"]
+    return str(found["state"])
+
+
 # Adding.
 
 
@@ -347,6 +353,60 @@ def test_edited_data_is_seen_after_a_run_with_nothing_to_do(added: Calls) -> Non
 
 
 # Differences.
+
+
+def test_a_manifest_that_cannot_be_read_stops_no_other(added: Calls) -> None:
+    """The others are shown, updated and pulled; the broken one is told with its line, stays as it is: exit 3."""
+    fill(added, {"good.csv": "id\n1\n"})
+    added.ok("data", "add", "good.csv")
+    broken = added.path / "data/raw.manifest.yaml"
+    text = broken.read_text().replace("size: ", "seize: ")
+    broken.write_text(text)
+    fill(added, {"good.csv": "id\n1\n2\n", "data/raw/c.csv": "id,x\n"})
+    for words in (("status",), ("update",), ("pull",)):
+        answer = added("--json", "data", *words)
+        assert answer.code == 3, answer
+        assert "error: data/raw.manifest.yaml:4:1: seize: unknown key" in answer.err
+        [item] = answer.json["data"]
+        assert item["path"] == "good.csv"
+        [fault] = answer.json["faults"]
+        assert (fault["manifest"], fault["exit_code"]) == ("data/raw.manifest.yaml", 3)
+        assert fault["message"].startswith("data/raw.manifest.yaml:4:1")
+        assert set(fields(answer.json)) >= {name for name in promised("Errors") if name.startswith("faults")}
+    assert state_of(added, "good.csv") == "up-to-date"
+    assert broken.read_text() == text
+    assert (added.path / "data/raw/c.csv").exists()
+
+
+def test_the_gravest_fault_decides(added: Calls) -> None:
+    """Data that is gone is exit 4, and with bytes that are not what they must be exit 7; what is whole is put."""
+    fill(added, {"good.csv": "id\n1\n", "bad.csv": "id\n2\n"})
+    added.ok("data", "add", "good.csv", "bad.csv")
+    added.repo.commit({"lost.csv.manifest.yaml": f"version: 1\nsha256: {'d' * 64}\nsize: 1\nfiles: 1\n"})
+    for name in ("good.csv", "bad.csv"):
+        (added.path / name).unlink()
+    assert added("data", "pull", "good.csv", "lost.csv").code == 4
+    digest = hashlib.sha256(b"id\n2\n").hexdigest()
+    damaged = added.path / f".git/ciml/store/objects/{digest[:2]}/{digest[2:]}"
+    damaged.chmod(0o644)
+    damaged.write_text("id\n3\n")
+    (added.path / "good.csv").unlink()
+    answer = added("data", "pull")
+    assert answer.code == 7, answer
+    assert (added.path / "good.csv").read_text() == "id\n1\n"
+    assert not (added.path / "bad.csv").exists()
+    assert [line[:8] for line in answer.err.splitlines() if line.startswith("error: ")] == ["error: b", "error: t"]
+    assert "the data lost.csv is not here" in answer.err
+
+
+def test_one_fault_of_many_manifests_is_told_once(added: Calls) -> None:
+    """Where there is no shared store, that is one error with the names of all."""
+    fill(added, {"good.csv": "id\n1\n"})
+    added.ok("data", "add", "good.csv")
+    answer = added("data", "push")
+    assert answer.code == 3
+    assert answer.err.count("error: ") == answer.err.count("hint: ") == 1
+    assert "data/raw.manifest.yaml, good.csv.manifest.yaml: there is no store that others use too" in answer.err
 
 
 def test_diff(added: Calls) -> None:

@@ -159,6 +159,48 @@ def test_a_bucket_that_is_gone(sourced: Calls, bucket: Bucket) -> None:
     assert len(subjects(origin(sourced))) == 2
 
 
+@pytest.mark.parametrize("way", [(), ("--commit",)])
+def test_one_source_that_is_gone_stops_no_other(sourced: Calls, bucket: Bucket, way: tuple[str, ...]) -> None:
+    """Nor does a manifest that cannot be read: what arrived elsewhere is taken, both are told, and it is exit 3."""
+    bucket.put("gone/a.csv", rows(3))
+    sourced.ok("data", "add", f"s3://{bucket.name}/gone/", "--to", "data/gone")
+    sourced.repo.stage("data/gone.manifest.yaml", ".gitignore")
+    sourced.repo.commit({"data/broken.manifest.yaml": "version: 1\nsha: 1\n"})
+    sourced.repo.git("push", "-q", "origin", "main")
+    bucket.forget("gone/a.csv")
+    bucket.put("raw/c.csv", rows(4))
+
+    answer = sourced("--json", "data", "sync", *way)
+    assert answer.code == 3, answer
+    assert [item["path"] for item in answer.json["arrivals"]] == ["data/raw"]
+    faults = [item["manifest"] for item in answer.json["faults"]]
+    assert faults == ["data/broken.manifest.yaml", "data/gone.manifest.yaml"]
+    assert f"error: there is nothing at s3://{bucket.name}/gone/ any more, where data/gone comes from" in answer.err
+    assert "error: data/broken.manifest.yaml:2" in answer.err
+    if way:
+        assert origin(sourced).git("show", "--format=", "--name-only", "main") == "data/raw.manifest.yaml"
+    else:
+        assert sourced.repo.git("diff", "--name-only") == "data/raw.manifest.yaml"
+
+
+def test_status_of_sources_of_which_one_is_gone(sourced: Calls, bucket: Bucket, service: Service) -> None:
+    """What lies here is told of all, and how the source stands of those that can be asked; exit 3."""
+    other = Bucket(service)
+    other.put("a.csv", rows(3))
+    sourced.ok("data", "add", f"s3://{other.name}/", "--to", "other")
+    other.forget("a.csv")
+    other.client.delete_bucket(Bucket=other.name)
+    bucket.put("raw/c.csv", rows(4))
+    answer = sourced("--json", "data", "status", "--remote")
+    assert answer.code == 3
+    found = {item["path"]: (item["state"], item["at_source"]) for item in answer.json["data"]}
+    assert found["data/raw"][1]["added"] == 1
+    assert found["other"] == ("missing", None)
+    [fault] = answer.json["faults"]
+    assert fault["manifest"] == "other.manifest.yaml"
+    assert "there is no such bucket" in fault["message"]
+
+
 # As a commit.
 
 

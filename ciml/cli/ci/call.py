@@ -25,7 +25,7 @@ from ciml.cli.running import Running
 from ciml.cli.storing import open_store
 from ciml.cli.wiring import Documents, Place, open_place, project_at
 from ciml.core.changes import Base
-from ciml.core.errors import CimlError, ConfigurationError, ServiceError, UsageError
+from ciml.core.errors import CimlError, ConfigurationError, ExitCode, ServiceError, UsageError
 from ciml.core.event import Event, Kind, Rights, notices, rights
 from ciml.core.ids import CommitSha
 from ciml.core.params import NOT_GIVEN
@@ -75,14 +75,25 @@ class Call:
         asked: what the command line says.
         event: what has happened.
         allowed: what that allows.
+        unsynced: of the gravest fault of data that could not be brought in.
     """
 
-    def __init__(self, place: Place, invocation: Invocation, asked: Asked, event: Event, allowed: Rights) -> None:
+    def __init__(
+        self,
+        place: Place,
+        invocation: Invocation,
+        asked: Asked,
+        event: Event,
+        allowed: Rights,
+        *,
+        unsynced: ExitCode = ExitCode.OK,
+    ) -> None:
         self.place = place
         self.invocation = invocation
         self.asked = asked
         self.event = event
         self.rights = allowed
+        self.unsynced = unsynced
         self.console = Console(invocation)
         self.notices = [*notices(event)]
         """What the report says besides."""
@@ -268,13 +279,12 @@ def open_call(invocation: Invocation, asked: Asked, *, first: bool = False) -> I
         ConfigurationError: the event's payload cannot be read.
     """
     invocation = with_job_token(invocation)
-    if first:
-        _bring_data(invocation, asked)
+    unsynced = _bring_data(invocation, asked) if first else ExitCode.OK
     with open_place(invocation) as place:
         event, allowed = _allowed(place, invocation.environ, asked)
         # What a fork's pull request makes is believed by nobody, on a runner that keeps its disk least of all.
         place.move_into(allowed.space or f"alone/{secrets.token_hex(8)}", allowed.reads)
-        yield Call(place, invocation, asked, event, allowed)
+        yield Call(place, invocation, asked, event, allowed, unsynced=unsynced)
 
 
 def _allowed(place: Place, environ: Mapping[str, str], asked: Asked) -> tuple[Event, Rights]:
@@ -285,20 +295,25 @@ def _allowed(place: Place, environ: Mapping[str, str], asked: Asked) -> tuple[Ev
     return event, allowed
 
 
-def _bring_data(invocation: Invocation, asked: Asked) -> None:
-    """Turn what arrived at the manifests' sources into a commit, and work on that, where the event asks for it."""
+def _bring_data(invocation: Invocation, asked: Asked) -> ExitCode:
+    """Turn what arrived at the manifests' sources into a commit, and work on that, where the event asks for it.
+
+    Returns:
+        The code of the gravest fault of a manifest or source, which did not stop the others.
+    """
     with open_place(invocation) as place:
         event, allowed = _allowed(place, invocation.environ, asked)
         branch, before = event.branch, place.repository.head()
     if not allowed.syncs or branch is None:
-        return
+        return ExitCode.OK
     from ciml.cli.syncing import Wanted, sync
 
-    sync(invocation, Wanted(commit=True, branch=branch), document=False)
+    code = sync(invocation, Wanted(commit=True, branch=branch), document=False)
     with open_place(invocation) as place:
         repository = place.repository
         tip = repository.remote_head(branch) if repository.remote_url() is not None else None
         if tip is None or tip == before or before is None or repository.base(tip).commit is None:
-            return
+            return code
         if repository.reaches(tip, before):
             repository.git.run("checkout", "--quiet", "--detach", tip)
+    return code

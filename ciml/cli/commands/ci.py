@@ -67,4 +67,4 @@ def command(
     module, function = PHASES[phase]
     carry_out: Callable[[Call], ExitCode] = getattr(import_module(f"ciml.cli.ci.{module}"), function)
     with open_call(invocation, asked, first=phase in ("all", "plan")) as call:
-        return carry_out(call)
+        return carry_out(call) or call.unsynced

@@ -99,8 +99,9 @@ def status(invocation: Invocation, paths: tuple[str, ...], remote: bool) -> int:
         found = []
         for item in at.manifests(paths, faults):
             with faults.of(item.file):
-                status = cases.status(item, at.data, at.supply)
-                found.append(_with_remote(status, item, at, faults) if remote else status)
+                found.append(cases.status(item, at.data, at.supply))
+                if remote:
+                    found[-1] = _with_remote(found[-1], item, at)
     console.document({"data": found, "faults": faults.found})
     console.columns([status_line(item) for item in found])
     if not found and not faults.found:
@@ -110,14 +111,12 @@ def status(invocation: Invocation, paths: tuple[str, ...], remote: bool) -> int:
     return show_faults(faults, console)
 
 
-def _with_remote(found: DataStatus, manifest: Manifest, at: Supplying, faults: Faults) -> DataStatus:
-    """The same with how its source and the shared store stand; without, where they cannot be asked."""
-    with faults.of(manifest.file):
-        at_source = None
-        if manifest.source:
-            at_source = source_changes(manifest, at.source(s3_address(manifest.source)), at.supply.listing).files
-        return msgspec.structs.replace(found, at_source=at_source, shared=at.supply.is_shared(manifest))
-    return found
+def _with_remote(found: DataStatus, manifest: Manifest, at: Supplying) -> DataStatus:
+    """The same with how its source and the shared store stand."""
+    at_source = None
+    if manifest.source:
+        at_source = source_changes(manifest, at.source(s3_address(manifest.source)), at.supply.listing).files
+    return msgspec.structs.replace(found, at_source=at_source, shared=at.supply.is_shared(manifest))
 
 
 @command.command("update")
@@ -282,7 +281,7 @@ def diff(invocation: Invocation, before: str, after: str | None, path: str | Non
             console.line(line)
     if not found:
         console.line("No data differs.")
-    return show_faults(faults, console)
+    return ExitCode.OK
 
 
 def _with_table(
