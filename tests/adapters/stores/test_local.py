@@ -24,6 +24,7 @@ from ciml.core.errors import IntegrityError, ServiceError, StageError, TrustErro
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.results import Miss, Output, Record
 from tests.adapters.stores.contract import FILES, StoreContract, record_of, sha256, snapshot, tree
+from tests.adapters.stores.damage import empty, extend, shorten, swap, turn_into_folder, turn_into_link
 from tests.adapters.stores.faults import FAILED, FINISHED, at_call, in_child, killed_everywhere
 
 ROUNDS = int(os.environ.get("CIML_TEST_ROUNDS", "300"))
@@ -326,34 +327,8 @@ def test_c107_flipped_bits(store: LocalStore, root: Path, tmp_path: Path) -> Non
     assert len(list((root / "quarantine").iterdir())) == ROUNDS
 
 
-def _cut(path: Path) -> None:
-    os.truncate(path, 0)
-
-
-def _shorten(path: Path) -> None:
-    os.truncate(path, path.stat().st_size - 1)
-
-
-def _extend(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\0")
-
-
-def _swap(path: Path) -> None:
-    path.write_bytes(b"another valid object's bytes")
-
-
-def _folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def _link(path: Path) -> None:
-    path.rename(path.with_suffix(".away"))
-    path.symlink_to(path.with_suffix(".away"))
-
-
 @pytest.mark.parametrize("size", [10, 200_000, 2 << 20])
-@pytest.mark.parametrize("damage", [_cut, _shorten, _extend, _swap, _folder, _link])
+@pytest.mark.parametrize("damage", [empty, shorten, extend, swap, turn_into_folder, turn_into_link])
 def test_c108_objects_of_another_size_or_kind(
     store: LocalStore, root: Path, tmp_path: Path, damage: Callable[[Path], None], size: int
 ) -> None:

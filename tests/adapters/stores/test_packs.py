@@ -21,6 +21,7 @@ from ciml.core.errors import IntegrityError, ServiceError, TrustError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.results import Miss, Output, Record
 from tests.adapters.stores.contract import record_of, sha256, snapshot, tree
+from tests.adapters.stores.damage import empty, extend, remove, shorten, turn_into_folder, turn_into_link, zero
 from tests.adapters.stores.faults import FAILED, FINISHED, at_call, in_child
 
 ROUNDS = int(os.environ.get("CIML_TEST_ROUNDS", "150"))
@@ -245,38 +246,8 @@ def test_any_flipped_bit_is_noticed(root: Path, tmp_path: Path) -> None:
     assert store.has(output)
 
 
-def _cut(path: Path) -> None:
-    os.truncate(path, 0)
-
-
-def _shorten(path: Path) -> None:
-    os.truncate(path, path.stat().st_size - 1)
-
-
-def _extend(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\0")
-
-
-def _zeros(path: Path) -> None:
-    path.write_bytes(b"\0" * path.stat().st_size)
-
-
-def _folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def _link(path: Path) -> None:
-    path.rename(path.with_name("away"))
-    path.symlink_to(path.with_name("away"))
-
-
-def _gone(path: Path) -> None:
-    path.unlink()
-
-
 @pytest.mark.parametrize("same_process", [True, False])
-@pytest.mark.parametrize("damage", [_cut, _shorten, _extend, _zeros, _folder, _link, _gone])
+@pytest.mark.parametrize("damage", [empty, shorten, extend, zero, turn_into_folder, turn_into_link, remove])
 def test_a_torn_pack(root: Path, tmp_path: Path, damage: Callable[[Path], None], *, same_process: bool) -> None:
     """A pack cut, extended, lost, or replaced by a folder or a link: its objects are missed, and taken in again."""
     files = texts(20)
