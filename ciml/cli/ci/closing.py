@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from ciml.adapters.ci.runner import SUMMARY_LIMIT, Runner
+from ciml.app.curves import curves
 from ciml.app.perform import Performance
 from ciml.app.register import Registered
 from ciml.app.report import Became, Story, report_of
 from ciml.cli.aftermath import Aftermath
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import Choice
-from ciml.cli.ci.curves import curves
 from ciml.cli.ci.datachanges import data_lines
 from ciml.cli.registering import Registering
 from ciml.cli.registry import NO_REGISTRY
