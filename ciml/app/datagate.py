@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ciml.app.plan import project_graph
 from ciml.app.ports import Ledgers, Tree
 from ciml.app.project import Project
+from ciml.app.reads import used_stages
 from ciml.app.tabling import Tables, facts_of, known_facts
 from ciml.core.changes import CONFIGURATION
 from ciml.core.datachecks import DataVerdict, Reference, judge_data
 from ciml.core.errors import CimlError, ConfigurationError, Problem
 from ciml.core.ids import CommitSha, Digest, ModelName, RepoPath
+from ciml.core.inputs import ProducedInput
 from ciml.core.ledger import LedgerState
 from ciml.core.manifest import Manifest, manifest_paths
 from ciml.core.pipeline import DataRules, Pipeline
+from ciml.core.plan import Graph
 from ciml.core.results import Output
 from ciml.core.tablefacts import Facts, NoTable
 from ciml.core.tree import DIRECTORY, LINK, SUBMODULE, TreeEntry
@@ -115,6 +119,7 @@ class _Champions:
         self._tables = tables
         self._may_lack = may_lack
         self._states: dict[ModelName, LedgerState | None] = {}
+        self._graphs: dict[CommitSha | None, Graph] = {}
 
     def references(self, path: RepoPath) -> Iterator[Reference]:
         """What each champion was trained on at a path; none of a champion that had nothing from there."""
@@ -123,10 +128,30 @@ class _Champions:
             if state is None or state.champion is None:
                 continue
             registered = state.versions[state.champion.version]
-            if _uses(registered.data, path):
+            if _uses(registered.data, path) or self._reads(model, registered.commit, path):
                 digest = registered.data.get(path)
                 facts = self._facts(path, digest, registered.commit)
                 yield Reference(model=model, version=registered.version, digest=digest, facts=facts)
+
+    def _reads(self, model: ModelName, commit: CommitSha | None, path: RepoPath) -> bool:
+        """Whether a stage on the way to the model reads the path or a part of it; the ledger has what is near alone."""
+        graph = self._graph(commit)
+        if model not in graph.pipeline.models:
+            return False
+        stages = used_stages(graph.pipeline.models[model], graph)
+        read = [item.path for name in stages for item in graph.inputs[name] if not isinstance(item, ProducedInput)]
+        return any(f"{name}/".startswith(f"{path}/") or f"{path}/".startswith(f"{name}/") for name in read)
+
+    def _graph(self, commit: CommitSha | None) -> Graph:
+        """The graph of a commit; today's where that one cannot be read here, or not with today's parameters."""
+        if commit not in self._graphs:
+            project = self._project
+            try:
+                tree = self._tree(commit) or project.tree
+                self._graphs[commit] = project_graph(project, tree, project.documents.pipeline(tree))
+            except CimlError:
+                self._graphs[commit] = project_graph(project, project.tree, project.pipeline)
+        return self._graphs[commit]
 
     def _state(self, model: ModelName) -> LedgerState | None:
         if model not in self._states:

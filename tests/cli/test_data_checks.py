@@ -116,6 +116,24 @@ def test_drift_against_the_champions_data(checked: Calls) -> None:
     assert "1 of 10 checks did not hold: rows within 0.5 of those of m version 1" in answer.out
 
 
+def test_drift_of_data_that_a_stage_before_the_training_reads(checked: Calls) -> None:
+    """What trained the champion is what lies behind its training data too, not only what its own stage was given."""
+    direct = 'train: {run: "cat data/raw/*.csv | wc -l > model.txt", inputs: [data/raw]'
+    prepared = (
+        'prepare: {run: "cat data/raw/*.csv > all.csv", inputs: [data/raw], outputs: [all.csv]}\n'
+        '  train: {run: "wc -l < all.csv > model.txt", inputs: [all.csv]'
+    )
+    assert direct in YAML
+    checked.repo.commit({"ciml.yaml": YAML.replace(direct, prepared), ".gitignore": "/model.txt\n/m.json\n/all.csv\n"})
+    commit(checked, {"a.csv": rows(6, 400)})
+    checked.ok("run")
+    checked.ok("register")
+    commit(checked, {"a.csv": rows(3, 420, older=15), "b.csv": rows(4, 420, older=15)})
+    answer = checked("run")
+    assert answer.code == 10
+    assert "psi <= 0.2 against the data of m version 1" in answer.out
+
+
 def test_the_champions_data_is_gone(checked: Calls) -> None:
     """A comparison that cannot be made is a rejection which says so."""
     checked.ok("run")
