@@ -18,6 +18,7 @@ from ciml.core.plan import Graph, Known, State
 from ciml.core.results import Failed, Output, Record
 
 RESTORE = "keep the stage that the base's `champion` names, or change `champion` first, in a change of its own"
+AGAIN = "look at what it printed, and run it again: a verdict like this one does not stand"
 
 CarryOut = Callable[[Options, Mapping[StageName, State]], Outcome]
 """Carries the graph's stages out with some states given, outputs not placed."""
@@ -66,7 +67,7 @@ class Rescoring:
         for name, result in outcome.results.items():
             if isinstance(result, Failed):
                 reason = f"stage {name} failed on version {version}'s files: {result.reason}"
-                return Incomparable(version=version, content=content, reason=reason, lasting=False)
+                return Incomparable(version=version, content=content, reason=reason, hint=AGAIN, lasting=False)
         return {self._plain(name, maker): outcome.states[name] for name in after if name in outcome.states}
 
     def _fault(self, model: Model, maker: StageName, target: StageName) -> str | None:

@@ -117,6 +117,24 @@ def test_many_jobs_lead_to_one_version(team: Team) -> None:
     assert "train | " not in settled.out
 
 
+def test_a_champion_whose_files_were_lost_on_the_way(team: Team) -> None:
+    """The job that scores it again is red and says what it lacks; the model is rejected, and judged anew later."""
+    assert team.jobs().push("main").job("all").code == 0
+    team.origin.commit({"src.txt": "0.8\n"}, "better")
+    jobs, no_registry = team.jobs().push("main", before=team.first), {"MLFLOW_TRACKING_URI": ""}
+    assert jobs.job("plan", "plan").code == 0
+    assert jobs.job("stages", "stage", takes=("plan",), env=no_registry).code == 0
+    lost = jobs.job("lost", "rescore", takes=("stages",), env=no_registry)
+    assert (lost.code, "version 1 is to be scored again, and no job handed its files on" in lost.err) == (5, True), lost
+    settled = jobs.job("early", "settle", takes=("plan", "stages", "lost"))
+    assert settled.code == 10, settled
+    assert "stage score failed on version 1's files: the job that runs it handed no result on" in settled.out
+    assert "hint: look at what it printed, and run it again" in settled.out
+    assert jobs.job("rescore", "rescore", takes=("plan", "stages"), env=no_registry).code == 0
+    assert jobs.job("settle", "settle", takes=("plan", "stages", "rescore")).code == 0
+    assert (team.versions(), team.champion()) == ([1, 2], 2)
+
+
 def test_a_worse_model_is_red_and_registers_nothing(team: Team) -> None:
     """Exit 10 on the commit that made it, again when its jobs run again, and 0 for words on top of it."""
     assert team.jobs().push("main").job("all").code == 0
@@ -157,6 +175,10 @@ def test_a_fork_without_a_registry_is_not_judged(team: Team) -> None:
     assert "the champion cannot be read here" in answer.out
     assert ": gate could not be evaluated" in jobs.summary.splitlines()[0]
     assert team.versions() == [1]
+    assert jobs.job("plan", "plan", env={"MLFLOW_TRACKING_URI": ""}).code == 0
+    assert json.loads(jobs.outputs["rescore"]) == []
+    nothing = jobs.job("rescore", "rescore", takes=("plan",), env={"MLFLOW_TRACKING_URI": ""})
+    assert (nothing.code, "No champion is to be scored again." in nothing.out) == (0, True), nothing
 
 
 DEPLOYED = CIML_YAML.replace(

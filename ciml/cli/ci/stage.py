@@ -10,17 +10,19 @@ import msgspec
 from ciml.adapters.ci.runner import Guard, Runner
 from ciml.app.perform import Performance, perform
 from ciml.app.plan import wanted_stages
+from ciml.app.ports import FetchVersion
 from ciml.app.run import Options
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.choice import choose
 from ciml.cli.ci.handover import Relayed, Seen, anywhere, hand_on, outcome
 from ciml.cli.console import Live
 from ciml.cli.signals import interruptible
-from ciml.core.errors import ExitCode, TrustError, UsageError
+from ciml.core.entries import Registration
+from ciml.core.errors import ExitCode, ServiceError, TrustError, UsageError
 from ciml.core.event import stage_refusal
 from ciml.core.findings import suggestion
 from ciml.core.handover import PLANNED, HandedPlan, StageOutcome
-from ciml.core.ids import StageName
+from ciml.core.ids import ModelName, StageName
 from ciml.core.results import Failed, exit_code_of
 
 
@@ -60,7 +62,11 @@ def _outcome(name: StageName, made: Performance) -> StageOutcome:
 
 
 def rescore(call: Call) -> ExitCode:
-    """Score the champions of the named models again, on this commit's data by its code, and hand the records on."""
+    """Score the champions of the named models again, on this commit's data by its code, and hand the records on.
+
+    Raises:
+        CimlError: a champion's files cannot be had: the job that plans hands them on, or asks for no such job.
+    """
     if refusal := stage_refusal(call.event):
         raise refusal
     models = call.project.pipeline.models
@@ -68,7 +74,9 @@ def rescore(call: Call) -> ExitCode:
     if unknown is not None:
         raise UsageError(f"there is no model {unknown!r} in ciml.yaml", hint=suggestion(unknown, models))
     choice = choose(call)
-    chosen = {model.name: model for model in choice.rescore if not call.asked.words or model.name in call.asked.words}
+    plan = call.taken.read("plan", HandedPlan, of=PLANNED)
+    names = call.asked.words or (plan.rescore if plan else None)
+    chosen = {model.name: model for model in choice.rescore if names is None or model.name in names}
     if not chosen:
         call.console.line("No champion is to be scored again.")
         return ExitCode.OK
@@ -78,11 +86,26 @@ def rescore(call: Call) -> ExitCode:
         with Live(call.console, 0) as live, interruptible():
             means = relayed.instead(running.means(live), rescores=True)
             seen = Seen(means.rescoring)
-            means = msgspec.structs.replace(means, rescoring=seen)
+            means = msgspec.structs.replace(means, rescoring=seen, fetch=_champion(call), may_lack_champion=False)
             options = Options(targets=choice.needed, keep_going=True)
             perform(call.project, anywhere(call.prepared), means, options, models=chosen)
     hand_on(call, "rescored", {str(item.key): item for item in seen.outcomes if item.key})
     return ExitCode.OK
+
+
+def _champion(call: Call) -> FetchVersion:
+    """Brings a champion's files, which the job that plans hands on to those that may not ask the registry."""
+
+    def fetch(model: ModelName, registration: Registration) -> None:
+        try:
+            call.registries.fetch(model, registration)
+        except (ServiceError, TrustError) as error:
+            what = f"{model} version {registration.version} is to be scored again, and no job handed its files on"
+            raise ServiceError(
+                f"{what}: {error.message}", hint="This job needs what `ciml ci plan` hands on."
+            ) from error
+
+    return fetch
 
 
 @contextmanager
