@@ -451,6 +451,16 @@ def test_when_reads_named_stages() -> None:
         ("ledger", "s3://A B/x", "which no bucket can be called"),
         ("ledger", "/a/folder", "does not start with s3://"),
         ("triggers", "{data: [s3://bucket/new/, nowhere]}", "does not start with s3://"),
+        ("registry", '"::"', "'::' is not an MLflow tracking URI"),
+        ("registry", '""', "is not an MLflow tracking URI"),
+        (
+            "registry",
+            "htps://u:pw@mlflow.example",
+            "'htps://mlflow.example' is not an MLflow tracking URI (did you mean",
+        ),
+        ("registry", "mlflow.example:5000", "(https://HOST, or a database"),
+        ("registry", "https:mlflow.example", "names no host (https://HOST[:PORT])"),
+        ("registry", '"http://"', "names no host"),
     ],
 )
 def test_addresses_are_checked_where_they_stand(key: str, value: str, message: str) -> None:
@@ -460,6 +470,22 @@ def test_addresses_are_checked_where_they_stand(key: str, value: str, message: s
     line = f"{stage_text()}\n".count("\n") + 1
     assert re.match(rf"ciml\.yaml:{line}:\d+: {key}", problem), problem
     assert message in problem
+
+
+@pytest.mark.parametrize(
+    "registry",
+    [
+        "http://[::1]:5000",
+        "sqlite:////srv/m.db",
+        "postgresql+psycopg2://u@h/m",
+        "databricks",
+        "arn:aws:x",
+        "/srv/mlruns",
+    ],
+)
+def test_registries_that_there_can_be(registry: str) -> None:
+    """A server, a database by any of its drivers, a workspace, a folder: whether it answers is not asked here."""
+    assert pipeline(f"{stage_text()}\nregistry: {registry}\n").registry == registry
 
 
 @pytest.mark.parametrize("store", ["local", "/srv/store", "s3://bucket/prefix"])
