@@ -9,18 +9,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 
 from ciml.adapters.deployers.kinds import deployer_for
 from ciml.adapters.deployers.process import Commands
 from ciml.adapters.git.checkout import checkout
 from ciml.adapters.pickles import pickles
 from ciml.adapters.signatures import Signatures
-from ciml.app.deploy import Recorded, Stand, carry_out, order_for, record
-from ciml.app.plan import project_graph
+from ciml.app.deploy import Recorded, Stand, carry_out, record
 from ciml.app.project import Project
-from ciml.app.propose import files_of
-from ciml.app.reads import recipe_of
-from ciml.app.release import Asked, Deployable, Inspection, Waiting, champion, find, gather
+from ciml.app.release import Asked, Inspection, Waiting
+from ciml.app.rollout import Rollouts
 from ciml.cli.aftermath import tell
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
@@ -30,31 +29,19 @@ from ciml.cli.running import run_url
 from ciml.cli.storing import VARIABLE
 from ciml.cli.wiring import Place, project_at
 from ciml.core import alert
-from ciml.core.approval import NOT_APPROVED, Reviews, approval_refusal
-from ciml.core.deployment import DeployOrder, Receipt, already, order_fault, receipt_digest
-from ciml.core.entries import Deployment
-from ciml.core.errors import CimlError, IntegrityError
+from ciml.core.approval import Reviews, approval_refusal
+from ciml.core.deployment import DeployOrder, Receipt, order_fault, receipt_digest
+from ciml.core.errors import IntegrityError
 from ciml.core.event import Event
 from ciml.core.history import DeploymentLine
-from ciml.core.ids import Digest, ModelName
-from ciml.core.ledger import LedgerState
+from ciml.core.ids import CommitSha
 from ciml.core.lineage import RunTrace
 from ciml.core.neutralise import neutralise
-from ciml.core.release import PREFIX, Target, of_promotion, of_release, release_tag
-from ciml.core.value import Value
-from ciml.core.verification import overridden, refusal
+from ciml.core.release import PREFIX, release_tag
+from ciml.core.results import Output
 
 NOT_WAITED = Waiting(run=lambda commit: "over", wait_s=0.0, sleep=time.sleep, clock=time.monotonic)
 """By hand nobody knows what runs elsewhere."""
-
-
-class Decision(Value, frozen=True, kw_only=True):
-    """One version and one environment: an order, or the entry by which it serves there already."""
-
-    found: Deployable
-    target: Target
-    order: DeployOrder | None = None
-    serves: Deployment | None = None
 
 
 class Deploying:
@@ -82,98 +69,31 @@ class Deploying:
         self._environ = invocation.environ
         self._console = console
         self._registries = registries or Registries(place, project.pipeline, invocation.environ)
-        self._protection = Protection(place.repository, project.documents, local=self._registries.local)
 
-    # What is asked for, found and verified.
+    @cached_property
+    def rollouts(self) -> Rollouts:
+        """What finds and verifies what is asked for."""
+        protection = Protection(self._place.repository, self._project.documents, local=self._registries.local)
 
-    def released(
-        self,
-        asked: Asked,
-        *,
-        environment: str | None = None,
-        waiting: Waiting = NOT_WAITED,
-        override: str | None = None,
-        force: bool = False,
-    ) -> tuple[Decision, ...]:
-        """What a tag deploys where, verified.
-
-        Args:
-            asked: the tag and what it names; the project is its commit's.
-            environment: only this one, whatever it comes after.
-            waiting: how the commit's own run is waited for.
-            override: why faults of trust shall not count; None where they do.
-            force: order also what serves already.
-
-        Raises:
-            TrustError, IntegrityError: it may not be deployed.
-            RepositoryError, RaceError, RejectedError: there is no version of the tag's commit.
-        """
-        targets = of_release(asked.tag, self._project.pipeline.models, environment=environment)
-        names = dict.fromkeys(target.model.name for target in targets)
-        if error := self._protection.refusal(asked, [self._registries.read(name) for name in names]):
-            raise error
-        graph = project_graph(self._project, self._project.tree, self._project.pipeline)
-        found: dict[ModelName, tuple[Deployable, LedgerState]] = {}
-        for target in targets:
-            model = target.model
-            if model.name not in found:
-                found[model.name] = find(
-                    model,
-                    recipe_of(model, graph),
-                    asked,
-                    ledger=self._registries.ledger(model.name),
-                    registry=self._registries.identity,
-                    commits=self._place.repository,
-                    waiting=waiting,
-                )
-        return self._decided(targets, found, override=override, force=force)
-
-    def promoted(
-        self, *, environment: str | None = None, override: str | None = None, force: bool = False
-    ) -> tuple[Decision, ...]:
-        """What the champions deploy to the environments that follow them, verified; models without one are left out."""
-        targets = of_promotion(self._project.pipeline.models, environment=environment)
-        found: dict[ModelName, tuple[Deployable, LedgerState]] = {}
-        for model in {target.model.name: target.model for target in targets}.values():
-            state = self._registries.read(model.name)
-            if best := champion(model, state):
-                found[model.name] = best, state
-        targets = tuple(target for target in targets if target.model.name in found)
-        return self._decided(targets, found, override=override, force=force)
-
-    def _decided(
-        self,
-        targets: tuple[Target, ...],
-        found: Mapping[ModelName, tuple[Deployable, LedgerState]],
-        *,
-        override: str | None,
-        force: bool,
-    ) -> tuple[Decision, ...]:
-        decisions, verified = [], {}
-        for target in targets:
-            version, state = found[target.model.name]
-            self._registries.remember(state)
-            serves = None if force else already(state, target.target.name, version.version)
-            if serves:
-                decisions.append(Decision(found=version, target=target, serves=serves))
-                continue
-            if version.subject not in verified:
-                verified[version.subject] = self._verified(version, state, override)
-            files, against = verified[version.subject]
-            if target.target.approval and override is not None:
-                against = "; ".join(filter(None, (against, NOT_APPROVED)))
-            order = order_for(
-                version,
-                state,
-                target.target,
-                files=files,
-                store=self._shared_store,
-                overridden=against,
-                reason=override or "",
+        def inspection(commit: CommitSha) -> Inspection:
+            return Inspection(
+                project=self._project,
+                registry=self._registries.registry,
+                witness=Signatures(self._place.repository.objects, self._environ, file=protection.signers_file or ""),
+                policy=protection.policy(commit),
             )
-            self._supply_previous(order, state)
-            decisions.append(Decision(found=version, target=target, order=order))
-        return tuple(decisions)
+
+        return Rollouts(
+            self._project,
+            self._place.store,
+            self._registries,
+            commits=self._place.repository,
+            refusal=protection.refusal,
+            inspection=inspection,
+            pickles=self._pickles,
+            warn=self._console.warn,
+            address=self._shared_store,
+        )
 
     @property
     def _shared_store(self) -> str:
@@ -181,37 +101,11 @@ class Deploying:
         named = self._environ.get(VARIABLE) or self._project.pipeline.store or ""
         return named if "://" in named else ""
 
-    def _supply_previous(self, order: DeployOrder, state: LedgerState) -> None:
-        """Have what serves now at hand, to be put back; where it cannot be had, that is better known before."""
-        if order.previous is None or order.target.sagemaker_endpoint is not None:
-            return  # an endpoint goes back to its own configuration
-        try:
-            self._registries.fetch(order.model, state.versions[order.previous.version])
-        except CimlError as error:
-            told = f"{order.environment}: version {order.previous.version} could not be put back"
-            self._console.warn(f"{told}, since its files cannot be had: {error.message}")
-
-    def _verified(self, found: Deployable, state: LedgerState, override: str | None) -> tuple[dict[str, Digest], str]:
-        """The version's files by digest, and what a person overrode; its bytes are in the store now."""
-        self._registries.fetch(state.model, found.record)
-        files = files_of(found.record.artifact, self._place.store)
-        where = Inspection(
-            project=self._project,
-            registry=self._registries.registry,
-            witness=Signatures(self._place.repository.objects, self._environ, file=self._protection.signers_file or ""),
-            policy=self._protection.policy(found.commit),
-        )
-        evidence = gather(found, state, files, where)
-        if error := refusal(evidence, override=override is not None):
-            raise error
+    def _pickles(self, artifact: Output) -> tuple[str, ...]:
         with self._folder() as folder:
-            target = os.path.join(folder, os.path.basename(found.record.artifact.path))
-            self._place.store.materialise(found.record.artifact, target, link=True)
-            for sentence in pickles(target):
-                self._console.warn(f"{found.subject}: {sentence}")
-        return files, overridden(evidence) if override is not None else ""
-
-    # What is done.
+            target = os.path.join(folder, os.path.basename(artifact.path))
+            self._place.store.materialise(artifact, target, link=True)
+            return pickles(target)
 
     def carry_out(
         self, order: DeployOrder, *, reviews: Callable[[], Reviews] | None = None, handed_on: Event | None = None

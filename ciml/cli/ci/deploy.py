@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ciml.app.release import Waiting
+from ciml.app.rollout import Rollout
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.closing import environments, publish
-from ciml.cli.deploying import Decision, Deploying, asked_for
+from ciml.cli.deploying import Deploying, asked_for
 from ciml.core.approval import Reviews
 from ciml.core.deployment import DeployOrder, Receipt
 from ciml.core.errors import CimlError, ConfigurationError, ExitCode, TrustError
@@ -23,7 +24,7 @@ from ciml.core.report import DeploymentLine, Report, deployments_text
 from ciml.core.workflow.order import slug
 
 
-def release(call: Call) -> tuple[Decision, ...]:
+def release(call: Call) -> tuple[Rollout, ...]:
     """What the event's tag deploys where: found by the recipe of its commit, and verified.
 
     Raises:
@@ -36,19 +37,19 @@ def release(call: Call) -> tuple[Decision, ...]:
     # A checkout may have brought the commit alone, and made a tag of it that nobody has signed.
     call.place.repository.git.ask("fetch", "--quiet", "--no-tags", "origin", f"+refs/tags/{tag}:refs/tags/{tag}")
     asked, _ = asked_for(call.place, call.invocation, tag, call.asked.params)
-    return _deploying(call).released(asked, waiting=_waiting(call))
+    return _deploying(call).rollouts.released(asked, waiting=_waiting(call))
 
 
-def promotion(call: Call) -> tuple[Decision, ...]:
+def promotion(call: Call) -> tuple[Rollout, ...]:
     """What the champions deploy to the environments that follow them."""
-    return _deploying(call).promoted()
+    return _deploying(call).rollouts.promoted()
 
 
-def deploy_here(call: Call, decisions: Sequence[Decision]) -> tuple[ExitCode, tuple[DeploymentLine, ...]]:
+def deploy_here(call: Call, rollouts: Sequence[Rollout]) -> tuple[ExitCode, tuple[DeploymentLine, ...]]:
     """Carry out what was decided, in this job, and record it."""
     deploying, code = _deploying(call), ExitCode.OK
-    lines = [_already(decision) for decision in decisions if decision.order is None]
-    for order in (decision.order for decision in decisions if decision.order):
+    lines = [_already(rollout) for rollout in rollouts if rollout.order is None]
+    for order in (rollout.order for rollout in rollouts if rollout.order):
         _announce(call, order)
         try:
             receipt = deploying.carry_out(order, reviews=lambda: _reviews(call))
@@ -61,20 +62,20 @@ def deploy_here(call: Call, decisions: Sequence[Decision]) -> tuple[ExitCode, tu
     return code, tuple(lines)
 
 
-def order(call: Call, decisions: Sequence[Decision]) -> tuple[DeploymentLine, ...]:
+def order(call: Call, rollouts: Sequence[Rollout]) -> tuple[DeploymentLine, ...]:
     """Hand the orders on to the jobs that carry them out, with all bytes that these will need."""
     lines = []
-    for decision in decisions:
-        if decision.order is None:
-            lines.append(_already(decision))
+    for rollout in rollouts:
+        if rollout.order is None:
+            lines.append(_already(rollout))
             continue
-        _announce(call, decision.order)
+        _announce(call, rollout.order)
         if call.handed is not None:
-            previous = [decision.order.previous.artifact] if decision.order.previous else []
-            stored = [item for item in (decision.order.artifact, *previous) if call.place.store.has(item)]
-            call.handed.write("deployments", decision.order.name, decision.order)
+            previous = [rollout.order.previous.artifact] if rollout.order.previous else []
+            stored = [item for item in (rollout.order.artifact, *previous) if call.place.store.has(item)]
+            call.handed.write("deployments", rollout.order.name, rollout.order)
             call.handed.export(stored, call.place.store)
-        lines.append(_line(decision.order, "pending"))
+        lines.append(_line(rollout.order, "pending"))
     return tuple(lines)
 
 
@@ -213,14 +214,14 @@ def _say(call: Call, item: DeployOrder, state: Literal["in_progress", "success",
         call.console.warn(f"the deployment is not shown on GitHub: {error.message}")
 
 
-def _already(decision: Decision) -> DeploymentLine:
-    assert decision.serves is not None, "what needs no order serves"
+def _already(rollout: Rollout) -> DeploymentLine:
+    assert rollout.serves is not None, "what needs no order serves"
     return DeploymentLine(
-        model=decision.found.model.name,
-        environment=decision.target.target.name,
-        version=decision.found.version,
+        model=rollout.found.model.name,
+        environment=rollout.target.target.name,
+        version=rollout.found.version,
         state="already",
-        detail=f"since {decision.serves.at}",
+        detail=f"since {rollout.serves.at}",
     )
 
 

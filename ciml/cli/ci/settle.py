@@ -99,8 +99,8 @@ def _deployed(call: Call) -> tuple[ExitCode, tuple[DeploymentLine, ...]]:
 def _released(call: Call, *, here: bool) -> ExitCode:
     """What a release tag asks for, ordered of other jobs or deployed here; nothing is trained."""
     try:
-        decisions = release(call)
-        code, lines = deploy_here(call, decisions) if here else (ExitCode.OK, order(call, decisions))
+        rollouts = release(call)
+        code, lines = deploy_here(call, rollouts) if here else (ExitCode.OK, order(call, rollouts))
     except CimlError as error:
         tell(call, (), error.code, error=error.message)
         raise

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from ciml.app.rollout import Rollout
 from ciml.cli.console import Console
-from ciml.cli.deploying import Decision, Deploying, asked_for
+from ciml.cli.deploying import NOT_WAITED, Deploying, asked_for
 from ciml.cli.invocation import Invocation, with_params
 from ciml.cli.signals import interruptible
 from ciml.cli.wiring import open_place, project_at
@@ -43,52 +44,54 @@ def command(
     with open_place(invocation) as place, interruptible():
         if ref is None:
             deploying = Deploying(place, project_at(place, invocation, params), invocation, console)
-            decisions = deploying.promoted(environment=environment, override=why, force=force)
+            rollouts = deploying.rollouts.promoted(environment=environment, override=why, force=force)
         else:
             asked, project = asked_for(place, invocation, ref, params)
             deploying = Deploying(place, project, invocation, console)
-            decisions = deploying.released(asked, environment=environment, override=why, force=force)
-        for decision in decisions:
-            if decision.order is None:
-                told.append(_already(decision, console))
+            rollouts = deploying.rollouts.released(
+                asked, waiting=NOT_WAITED, environment=environment, override=why, force=force
+            )
+        for rollout in rollouts:
+            if rollout.order is None:
+                told.append(_already(rollout, console))
                 continue
-            receipt = deploying.carry_out(decision.order)
-            deploying.record(decision.order, receipt)
-            told.append(_done(decision, receipt, console))
+            receipt = deploying.carry_out(rollout.order)
+            deploying.record(rollout.order, receipt)
+            told.append(_done(rollout, receipt, console))
     console.document({"deployments": told})
-    if not decisions:
+    if not rollouts:
         console.line("Nothing to deploy: no environment follows " + ("a release." if ref else "a champion."))
     failed = any(item["state"] not in ("deployed", "already") for item in told)
     return ExitCode.DEPLOYMENT if failed else ExitCode.OK
 
 
-def _already(decision: Decision, console: Console) -> dict[str, object]:
-    entry, name = decision.serves, decision.target.target.name
+def _already(rollout: Rollout, console: Console) -> dict[str, object]:
+    entry, name = rollout.serves, rollout.target.target.name
     assert entry is not None, "what needs no order serves"
-    console.line(f"{name}: {decision.found.subject} is already deployed, {entry.artifact} (since {entry.at})")
-    return _document(decision, "already")
+    console.line(f"{name}: {rollout.found.subject} is already deployed, {entry.artifact} (since {entry.at})")
+    return _document(rollout, "already")
 
 
-def _done(decision: Decision, receipt: Receipt, console: Console) -> dict[str, object]:
-    name, subject = decision.target.target.name, decision.found.subject
+def _done(rollout: Rollout, receipt: Receipt, console: Console) -> dict[str, object]:
+    name, subject = rollout.target.target.name, rollout.found.subject
     if receipt.outcome == "deployed":
         console.line(f"{name}: {subject} is deployed" + (f" – {receipt.detail}" if receipt.detail else ""))
     else:
         console.warn(f"{name}: {subject} is not deployed: {receipt.reason}")
         console.warn(f"{name}: {receipt.detail}" if receipt.detail else f"{name}: what serves there is not known")
     return {
-        **_document(decision, receipt.outcome),
+        **_document(rollout, receipt.outcome),
         "id": receipt.id,
         "reason": receipt.reason,
         "detail": receipt.detail,
     }
 
 
-def _document(decision: Decision, state: str) -> dict[str, object]:
-    found = decision.found
+def _document(rollout: Rollout, state: str) -> dict[str, object]:
+    found = rollout.found
     return {
         "model": found.model.name,
-        "environment": decision.target.target.name,
+        "environment": rollout.target.target.name,
         "version": found.version,
         "uri": f"models:/{found.model.name}/{found.version}",
         "digest": found.record.artifact.digest,
