@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from ciml.core.listing import Fetch
 from ciml.core.manifest import Manifest, manifest_of, manifest_paths, stands_for
 from ciml.core.paths import folders, inside_fault, output_fault
 from ciml.core.results import Output
+from ciml.core.tree import SUBMODULE
 
 
 class DataFiles(Protocol):
@@ -88,7 +90,7 @@ def readable(tree: Tree, parse: Parse, wanted: Sequence[RepoPath], faults: Fault
 
 
 def manifest_files(tree: Tree) -> dict[RepoPath, RepoPath]:
-    """Data -> the manifest that stands for it in a tree."""
+    """Data -> the manifest that stands for it in a tree; not that of a submodule, which is a repository of its own."""
     return {path: file for file in sorted(all_files(tree)) if (path := stands_for(file)) is not None}
 
 
@@ -110,8 +112,8 @@ def chosen(standing: Iterable[RepoPath], wanted: Sequence[RepoPath]) -> list[Rep
 
 
 def all_files(tree: Tree) -> set[RepoPath]:
-    """The files that Git tracks, and those that it would."""
-    return {entry.path for entry in tree.files(RepoPath(""))} | set(tree.untracked(RepoPath("")))
+    """The files that Git tracks, and those that it would; not those of submodules."""
+    return {entry.path for entry in tree.files(RepoPath(""), modules=False)} | set(tree.untracked(RepoPath("")))
 
 
 def _is_wanted(path: RepoPath, wanted: Sequence[RepoPath]) -> bool:
@@ -134,12 +136,19 @@ def may_add(path: RepoPath, tree: Tree, data: DataFiles, outputs: Iterable[RepoP
     Raises:
         ConfigurationError: it leaves the repository, has characters that not every system can write, is an
             output, or overlaps other data.
-        RepositoryError: Git tracks it, or would ignore its manifest.
+        RepositoryError: Git tracks it, or would ignore its manifest; or it lies in a submodule.
     """
     if not path:
         raise ConfigurationError("that is the whole repository, and data is a part of it", hint="Name a folder in it.")
     if fault := inside_fault(path) or output_fault(path):
         raise ConfigurationError(f"{path!r} {fault}")
+    for module, entry in tree.entries(map(RepoPath, folders(path))).items():
+        if entry.mode == SUBMODULE:
+            inside = shlex.quote(path[len(module) + 1 :])
+            raise RepositoryError(
+                f"{path} lies in the submodule {module}, which is a repository of its own",
+                hint=f"ciml -C {shlex.quote(module)} data add {inside}",
+            )
     for output in outputs:
         if _overlap(path, output):
             raise ConfigurationError(

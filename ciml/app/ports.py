@@ -41,8 +41,8 @@ class Tree(Protocol):
         """The entries of those paths that exist; a directory has its tree's object id."""
         ...
 
-    def files(self, directory: RepoPath) -> Sequence[TreeEntry]:
-        """All files below a directory ("" is the root), sorted by path; no directories."""
+    def files(self, directory: RepoPath, *, modules: bool = True) -> Sequence[TreeEntry]:
+        """All files below a directory ("" is the root), sorted by path, no directories; `modules`: of submodules too."""
         ...
 
     def read(self, path: RepoPath) -> bytes | None:

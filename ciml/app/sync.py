@@ -271,10 +271,11 @@ def _is_proposed(
 ) -> bool:
     """Whether a branch proposes just these files on top of just this base."""
     proposed, below = tree_of(there), tree_of(base)
-    same = {entry.path: entry.oid for entry in proposed.files(RepoPath("")) if entry.path not in files}
-    return same == {entry.path: entry.oid for entry in below.files(RepoPath("")) if entry.path not in files} and all(
-        proposed.read(path) == data for path, data in files.items()
+    left, right = (
+        {entry.path: entry.oid for entry in tree.files(RepoPath(""), modules=False) if entry.path not in files}
+        for tree in (proposed, below)
     )
+    return left == right and all(proposed.read(path) == data for path, data in files.items())
 
 
 def _looked(

@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.calls import Calls
 from tests.cli.test_json import fields, promised
+from tests.repobuilder import RepoBuilder
 
 YAML = """\
 version: 1
@@ -108,6 +109,25 @@ def test_what_cannot_be_added(added: Calls) -> None:
         "?? link",
         "?? other/x",
     ]
+
+
+def test_data_in_a_submodule(added: Calls, tmp_path: Path) -> None:
+    """Its manifests are not ours, checked out or not, and one is written there alone: exit 4 says how."""
+    inner = RepoBuilder(tmp_path / "inner")
+    inner.commit({"a.csv.manifest.yaml": f"version: 1\nsha256: {'d' * 64}\nsize: 1\nfiles: 1\n"})
+    added.repo.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner.path), "vendor/in ner")
+    added.repo.git("commit", "-qm", "submodule")
+    fill(added, {"vendor/in ner/b/c.csv": "id\n1\n"})
+    assert [item["path"] for item in added.json("data", "status")["data"]] == ["data/raw"]
+    answer = added("data", "add", "vendor/in ner/b/c.csv")
+    assert answer.code == 4
+    assert "vendor/in ner/b/c.csv lies in the submodule vendor/in ner" in answer.err
+    assert "hint: ciml -C 'vendor/in ner' data add b/c.csv\n" in answer.err
+    assert added.repo.git("-C", "vendor/in ner", "status", "--porcelain", "-uall") == "?? b/c.csv"
+    assert added.repo.git("status", "--porcelain", "--ignore-submodules=untracked") == ""
+    added.ok("-C", "vendor/in ner", "data", "add", "b/c.csv")
+    added.repo.git("submodule", "--quiet", "deinit", "--force", "vendor/in ner")
+    assert [item["path"] for item in added.json("data", "status")["data"]] == ["data/raw"]
 
 
 def test_a_link_out_of_the_data(added: Calls) -> None:

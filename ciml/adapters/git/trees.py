@@ -96,11 +96,15 @@ class CommitTree:
         tree = self._folders[folder]
         return self._objects.listing(tree) if tree else {}
 
-    def files(self, directory: RepoPath) -> Sequence[TreeEntry]:
+    def files(self, directory: RepoPath, *, modules: bool = True) -> Sequence[TreeEntry]:
         """All files below a directory ("" is the root), sorted by path, those of submodules too; no directories.
 
+        Args:
+            directory: or a submodule.
+            modules: where this is False, a submodule below it is told as one entry.
+
         Raises:
-            RepositoryError: a submodule is not checked out.
+            RepositoryError: a submodule whose files are wanted is not checked out.
         """
         entry = self.entries([directory]).get(directory)
         if entry is None:
@@ -109,9 +113,9 @@ class CommitTree:
             return self.files_of_submodule(entry)
         if entry.mode != DIRECTORY:
             return []
-        return sorted(self._below(directory, entry.oid), key=lambda file: file.path)
+        return sorted(self._below(directory, entry.oid, modules), key=lambda file: file.path)
 
-    def _below(self, directory: RepoPath, tree: GitOid) -> list[TreeEntry]:
+    def _below(self, directory: RepoPath, tree: GitOid, modules: bool) -> list[TreeEntry]:
         files: list[TreeEntry] = []
         level = [(encoded(directory) + b"/" if directory else b"", tree)]
         while level:
@@ -123,7 +127,7 @@ class CommitTree:
                         deeper.append((prefix + name + b"/", oid))
                         continue
                     entry = TreeEntry(path=decoded(prefix + name), mode=mode, oid=oid)
-                    files += self.files_of_submodule(entry) if mode == SUBMODULE else [entry]
+                    files += self.files_of_submodule(entry) if modules and mode == SUBMODULE else [entry]
             level = deeper
         return files
 

@@ -213,20 +213,20 @@ class WorkTree:
         tree = self._tree(folder)
         return TreeEntry(path=folder, mode=DIRECTORY, oid=tree) if tree else None
 
-    def files(self, directory: RepoPath) -> Sequence[TreeEntry]:
-        """All files below a directory ("" is the root), sorted by path, those of submodules too; no directories."""
+    def files(self, directory: RepoPath, *, modules: bool = True) -> Sequence[TreeEntry]:
+        """All files below a directory ("" is the root), sorted by path; with `modules` those of submodules too."""
         moved = self._over.get(directory)
         if moved and moved.mode == SUBMODULE:
             return self._head.files_of_submodule(moved)
-        files = self._head.files(directory)
+        files = self._head.files(directory, modules=modules)
         if directory not in self._children:
             return files if directory not in self._over else []
         prefix = f"{directory}/" if directory else ""
         over = {path: entry for path, entry in self._over.items() if path.startswith(prefix)}
-        modules = tuple(f"{path}/" for path, entry in self._head.entries(over).items() if entry.mode == SUBMODULE)
-        found = {file.path: file for file in files if file.path not in over and not file.path.startswith(modules)}
+        moved_modules = tuple(f"{path}/" for path, entry in self._head.entries(over).items() if entry.mode == SUBMODULE)
+        found = {file.path: file for file in files if file.path not in over and not file.path.startswith(moved_modules)}
         for entry in filter(None, over.values()):
-            laid = self._head.files_of_submodule(entry) if entry.mode == SUBMODULE else [entry]
+            laid = self._head.files_of_submodule(entry) if modules and entry.mode == SUBMODULE else [entry]
             found.update((file.path, file) for file in laid)
         return [found[path] for path in sorted(found)]
 
