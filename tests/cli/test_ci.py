@@ -229,6 +229,21 @@ def test_a_promotion_and_a_release_reach_their_environments(team: Team, tmp_path
     assert "already" in again.out
 
 
+def test_a_receipt_for_a_model_that_was_renamed_since(team: Team, tmp_path: Path) -> None:
+    """What serves is recorded in the ledger of the model that serves, whatever the next commit's ciml.yaml calls it."""
+    team.origin.commit({"ciml.yaml": DEPLOYED.replace("  MODEL:", f"  {team.model}:")}, "deployed")
+    push = team.jobs().push("main")
+    assert push.job("stages", "stage").code == 0
+    assert push.job("settle", "settle", takes=("stages",)).code == 0
+    assert push.job("deploy", "deploy", "staging", takes=("settle",), env={"TARGET": str(tmp_path)}).code == 0
+    team.origin.commit({"ciml.yaml": DEPLOYED.replace("  MODEL:", "  renamed:")}, "renamed")
+    earlier = tuple(f"../{push.folder.name}/{name}" for name in ("settle", "deploy"))
+    recorded = team.jobs().push("main").job("record", "record", takes=earlier)
+    assert recorded.code == 0, recorded
+    assert f"staging: {team.model} version 1 deployed" in recorded.out
+    assert state(team.origin, team.model).deployments["staging"].version == 1
+
+
 def test_c151_a_deployment_without_a_receipt_has_failed(team: Team, tmp_path: Path) -> None:
     """151. Deploy command killed: receipt absent; nothing recorded as served; rerun idempotent; exit 13."""
     team.origin.commit({"ciml.yaml": DEPLOYED.replace("  MODEL:", f"  {team.model}:")}, "deployed")
