@@ -25,7 +25,7 @@ def test_output_stands_in_sessions_alone() -> None:
 
     assert {language for language, _ in blocks} == {"console", "shell", "yaml"}
     shell = [line for language, text in blocks if language == "shell" for line in text.splitlines()]
-    assert all(re.match(r"(\$ make|pip install|python3 -m venv) ", line) for line in shell), shell
+    assert all(re.match(r"(\$ make|cd|pip install|python3 -m venv) ", line) for line in shell), shell
 
 
 def test_what_varies_is_all_that_may_differ() -> None:

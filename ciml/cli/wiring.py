@@ -111,7 +111,7 @@ class Documents:
         text = tree.read(CONFIGURATION)
         if text is None:
             raise ConfigurationError(
-                f"there is no {CONFIGURATION} here",
+                f"there is no {CONFIGURATION} at the root of this repository",
                 hint="`ciml init` makes a new project; for one of your own the README has a short ciml.yaml.",
             )
         name = digest("ciml/compiled/1", __version__, text.hex(), self._profile, sorted(self._params.items()))

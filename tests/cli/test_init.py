@@ -32,14 +32,29 @@ def test_a_project_and_a_repository(tmp_path: Path) -> None:
 
 
 def test_in_a_repository_there_is_no_second_one(tmp_path: Path) -> None:
-    """A folder of a repository gets the files only."""
+    """The root of a repository gets the files only."""
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
 
-    done = ciml("-C", str(tmp_path / "inner"), "init", "--template", "sklearn")
+    done = ciml("-C", str(tmp_path), "--json", "init", "--template", "sklearn")
 
     assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "inner/.git").exists()
-    assert "git commit" in done.stdout
+    assert json.loads(done.stdout)["git"] is False
+
+
+def test_below_a_repositorys_root_nothing_is_written(tmp_path: Path) -> None:
+    """A ciml.yaml there would never be read: exit 4, which names the root and two ways out. Both work."""
+    subprocess.run(["git", "init", "-q", tmp_path / "outer"], check=True)
+    inner = tmp_path / "outer/deep/inner"
+
+    done = ciml("-C", str(inner), "init")
+
+    assert done.returncode == 4
+    assert f"{inner} lies inside the Git repository {tmp_path / 'outer'};" in done.stderr
+    assert f"git init {inner}" in done.stderr
+    assert not inner.parent.exists()
+    assert ciml("-C", str(tmp_path / "outside"), "init").returncode == 0
+    subprocess.run(["git", "init", "-q", inner], check=True)
+    assert ciml("-C", str(inner), "init").returncode == 0
 
 
 def test_a_second_init_changes_nothing(tmp_path: Path) -> None:

@@ -140,7 +140,10 @@ def test_errors_and_their_codes(ciml: Calls) -> None:
     ciml.repo.commit({"x": ""})
     missing = ciml("plan")
     hint = "`ciml init` makes a new project; for one of your own the README has a short ciml.yaml."
-    assert (missing.code, missing.err) == (3, f"error: there is no ciml.yaml here\nhint: {hint}\n")
+    assert (missing.code, missing.err) == (
+        3,
+        f"error: there is no ciml.yaml at the root of this repository\nhint: {hint}\n",
+    )
     ciml.repo.commit(FILES)
     assert ciml("plan", "trian").code == 2
     assert ciml("plan", "--base", "nothing").code == 4

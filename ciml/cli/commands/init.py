@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
 
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
-from ciml.core.errors import ExitCode, UsageError
+from ciml.core.errors import ExitCode, RepositoryError, UsageError
 
 
 @click.command("init")
@@ -38,6 +39,7 @@ def command(invocation: Invocation, name: str, action: str | None, other: str | 
 
     check_action(action)
     target = Path(invocation.directory)
+    _refuse_below_a_root(target, invocation)
     console = Console(invocation)
     written = templates.write(name, target)
     git = Git(str(target), invocation.environ)
@@ -64,6 +66,22 @@ def command(invocation: Invocation, name: str, action: str | None, other: str | 
     if not known:
         console.line("  ciml workflow --action OWNER/REPOSITORY@COMMIT   # on GitHub: the ciml that your team uses")
     return ExitCode.OK
+
+
+def _refuse_below_a_root(target: Path, invocation: Invocation) -> None:
+    """Raises RepositoryError where the target is inside a work tree and not its root: ciml.yaml would not be read."""
+    from ciml.adapters.git.command import Git
+
+    there = next(folder for folder in (target, *target.parents) if folder.is_dir())
+    answer = Git(str(there), invocation.environ).ask("rev-parse", "--show-toplevel")
+    root = os.fsdecode(answer.out).rstrip("\n")
+    if answer.code == 0 and root and not (there == target and target.samefile(root)):
+        raise RepositoryError(
+            f"{target.resolve()} lies inside the Git repository {root}; ciml.yaml belongs at a repository's root, "
+            "so nothing was written",
+            hint="Choose a folder outside it, or make this one a repository of its own: "
+            f"git init {shlex.quote(str(target))}",
+        )
 
 
 def _add_workflow(target: Path, invocation: Invocation, action: str, console: Console) -> None:
