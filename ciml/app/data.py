@@ -309,7 +309,7 @@ def pull(manifest: Manifest, data: DataFiles, supply: Bringing, *, force: bool =
     if found is not None and not force and not supply.keeps(found):
         raise RepositoryError(
             f"{manifest.path} was edited: it is not what {manifest.file} says, and would be replaced",
-            hint=f"`ciml data update {manifest.path}` takes it as it is now; --force replaces it.",
+            hint=f"`ciml data update {shlex.quote(manifest.path)}` takes it as it is now; --force replaces it.",
         )
     output = supply.bring(manifest)
     data.place(msgspec.structs.replace(output, path=manifest.path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 
 from ciml.app.evidence import LookedUp
@@ -138,7 +139,7 @@ def refuse_edited(prepared: Prepared) -> None:
         RepositoryError: data was edited and its manifest was not.
     """
     if prepared.edited:
-        paths = " ".join(prepared.edited)
+        paths = shlex.join(prepared.edited)
         verb = "is" if len(prepared.edited) == 1 else "are"
         raise RepositoryError(
             f"{', '.join(prepared.edited)} {verb} not what the manifest says",

@@ -42,7 +42,7 @@ class Tree(Protocol):
         ...
 
     def files(self, directory: RepoPath, *, modules: bool = True) -> Sequence[TreeEntry]:
-        """All files below a directory ("" is the root), sorted by path, no directories; `modules`: of submodules too."""
+        """All files below a directory ("" is the root), sorted by path, no directories; `modules`: submodules' too."""
         ...
 
     def read(self, path: RepoPath) -> bytes | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from ciml.cli.here import typeable
 from ciml.cli.invocation import Invocation
 from ciml.core.amounts import some_of
 from ciml.core.errors import CimlError
@@ -50,6 +51,7 @@ class Console:
 
     def __init__(self, invocation: Invocation) -> None:
         self._json = invocation.json
+        self._directory = invocation.directory
         self._verbosity = invocation.verbosity
         self._said: dict[bool, list[str]] = {False: [], True: []}
         """What went to stdout and to stderr so far, colours included, as long as it is little."""
@@ -87,13 +89,13 @@ class Console:
 
     def warn(self, text: str) -> None:
         """A warning: never lost, whatever `-q` says."""
-        self._write(f"{click.style('warning:', fg='yellow')} {text}", err=True)
+        self._write(f"{click.style('warning:', fg='yellow')} {typeable(text, self._directory)}", err=True)
 
     def failure(self, error: CimlError) -> None:
         """An error that does not end the call: told as one that does."""
-        self._write(f"error: {error.message}", err=True)
+        self._write(f"error: {typeable(error.message, self._directory)}", err=True)
         if error.hint:
-            self._write(f"hint: {error.hint}", err=True)
+            self._write(f"hint: {typeable(error.hint, self._directory)}", err=True)
 
     def document(self, document: object) -> None:
         """The one JSON document, when `--json` asks for it."""

@@ -124,15 +124,17 @@ def _failed(error: CimlError, context: click.Context | None) -> int:
     from ciml.cli.failure import print_failure
 
     print_failure(error, context)
-    return tell(error)
+    called = getattr(context and context.obj, "directory", "")
+    return tell(error, called)
 
 
-def tell(error: CimlError) -> int:
-    """Print what is wrong and what to do, and return the exit code."""
+def tell(error: CimlError, directory: str = "") -> int:
+    """Print what is wrong and what to do, and return the exit code; `directory` is what `-C` named."""
+    from ciml.cli.here import typeable
     from ciml.core.neutralise import harmless_text
 
     text = f"error: {error.message}\n"
     if error.hint:
         text += f"hint: {error.hint}\n"
-    sys.stderr.write(harmless_text(text))
+    sys.stderr.write(harmless_text(typeable(text, directory)))
     return error.code

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from ciml.app.plan import Prepared, plan, prepare
@@ -54,12 +56,14 @@ def command(
 
         served, (prepared, made) = planned(project, place.store, console, look)
         for path in prepared.edited:
+            word = shlex.quote(path)
             console.warn(
-                f"{path} is not what its manifest says: before a run, `ciml data pull {path}` gets what it says, "
-                f"or `ciml data update {path}` takes it as it is now"
+                f"{path} is not what its manifest says: before a run, `ciml data pull {word}` gets what it says, "
+                f"or `ciml data update {word}` takes it as it is now"
             )
         show(made, console)
-        if made.nothing_to_do and served is project:
+        # What is said of edited data depends on where the user stands, and a receipt holds for all folders.
+        if made.nothing_to_do and served is project and not prepared.edited:
             receipt.keep(place, project, prepared, invocation, console, 0)
     return ExitCode.OK
 
