@@ -265,6 +265,30 @@ stages:
     assert found.params_files == ("params.yaml", "other.json")
 
 
+def test_a_stages_own_vars_are_told() -> None:
+    """They become plain values, which no file changes any more: said with the line and their names."""
+    text = """\
+stages:
+  t:
+    vars: [other.json, {depth: 3, unused: 1}]
+    cmd: x ${lr} ${depth} ${train.seed}
+    outs: [m]
+  f:
+    foreach: [a, b]
+    do: {vars: [{sizes: [8, 4]}], cmd: 'x ${item} ${sizes[1]}', outs: ['m-${item}']}
+  s: {vars: [{unused: 1}], cmd: y, outs: [n]}
+"""
+    made = convert(text)
+    assert made.text.count("what its own vars say") == 2
+    assert "run: x 0.1 3 ${{ params.train.seed }}" in made.text
+    told = "what its own vars say stands in ciml.yaml as it is today: "
+    do = "(change it there, or let params.yaml say it)"
+    assert [str(note) for note in made.notes if told in note.text] == [
+        f"dvc.yaml:3: stages.t: {told}depth, lr {do}",
+        f"dvc.yaml:8: stages.f: {told}sizes[1] {do}",
+    ]
+
+
 def test_a_mapping_in_a_command_is_its_options() -> None:
     """As DVC writes them: values by name, true alone, lists word by word."""
     [one] = stages("stages: {t: {cmd: 'x ${train}', outs: [m]}}").values()

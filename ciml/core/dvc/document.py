@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ciml.core.dvc import fans
@@ -234,6 +235,7 @@ class _Conversion:
         loop = item.loop
         name = stage_name(item.name)
         self._context.look_at(item.at)
+        self._tell_own(item)
         if loop is None:
             return {name: converted(item.definition, self._values.over(self._own(item, {}), {}), self._context)}
         if item.source and (not loop.names or loop.matrix):
@@ -245,6 +247,19 @@ class _Conversion:
         shown = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
         self._context.tell(f"written out as {shown}: {self._why(item, loop, read)}")
         return {made: self._one_of(item, each) for made, each in zip(names, loop.items, strict=True)}
+
+    def _tell_own(self, item: _Named) -> None:
+        """Say which of a stage's own `vars` become plain values: ciml's parameters are those of the whole project."""
+        own = self._own(item, {})
+        scope = self._values.over(own, {})
+        said = [value for key, value in item.definition.items() if key != "vars"]
+        named = {name for text in texts_in(said) for name in scope.expressions(text)}
+        if used := sorted(name for name in named if re.split(r"[.\[]", name)[0] in own):
+            self._context.tell(
+                f"what its own vars say stands in ciml.yaml as it is today: {', '.join(used)}",
+                "change it there, or let params.yaml say it",
+                at=("vars",),
+            )
 
     def _one_of(self, item: _Named, each: Item) -> dict[str, Node]:
         scope = self._values.over(self._own(item, each.values), {}, each.names)
