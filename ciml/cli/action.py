@@ -150,7 +150,8 @@ def prepare(inputs: Mapping[str, str], environ: MutableMapping[str, str]) -> Non
             file.write(environ[_KEY].strip() + "\n")
         environ[_KEY] = path
     if tree := environ.get("GITHUB_WORKSPACE"):
-        environ.update(with_config(environ, [("safe.directory", tree)]))
+        place = os.path.realpath(os.path.join(tree, inputs.get("working-directory", "")))
+        environ.update(with_config(environ, [("safe.directory", tree), ("safe.directory", place)]))
 
 
 def main() -> int:

@@ -131,6 +131,15 @@ def test_a_work_tree_of_another_user_is_the_job_s_own(tmp_path: Path) -> None:
     assert Git(str(tmp_path / "elsewhere"), environ).ask("status").code != 0
 
 
+def test_a_repository_that_was_checked_out_into_a_folder(tmp_path: Path) -> None:
+    """`path` of actions/checkout with `working-directory` here: that repository is the job's own too."""
+    RepoBuilder(tmp_path / "workspace/sub").commit({"a": "1"})
+    environ = {**environment(), "GITHUB_WORKSPACE": str(tmp_path / "workspace"), "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    assert Git(str(tmp_path / "workspace/sub"), environ).ask("status").code != 0
+    prepare({"working-directory": "sub"}, environ)
+    assert Git(str(tmp_path / "workspace/sub"), environ).ask("status").code == 0
+
+
 def test_inputs_that_are_variables(tmp_path: Path) -> None:
     """Registry, store and token are variables where they say something; a key in PEM becomes a file of ours."""
     pem = "-----BEGIN PRIVATE KEY-----\nMC4\n-----END PRIVATE KEY-----"
