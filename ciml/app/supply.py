@@ -332,12 +332,16 @@ class Supply:
         places += ["not in the shared store"] if self._remote is not None else []
         there = self._data is not None and self._data.here(manifest.path)
         hint = "`ciml data push` where it is; then `ciml data pull` here."
+        if self._remote is None and not self._everybodys:
+            hint = (
+                "Clones share data by a `store` in ciml.yaml: name one, `ciml data push` where the data is, then pull."
+            )
         if there:
             places[0] = "something else in the work tree"
             hint = f"`ciml data update {manifest.path}` takes it as it is now."
         return RepositoryError(
             f"the data {manifest.path} is not here: {manifest.file} names {manifest.digest[:12]}, which is "
-            + ", ".join(places),
+            + " and ".join([", ".join(places[:-1]), places[-1]]),
             hint=hint,
         )
 

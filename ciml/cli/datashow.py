@@ -21,7 +21,7 @@ _WORDS = {
     DataState.OTHER: "another version, in the store",
     DataState.MISDESCRIBED: "its manifest is wrong about its size or files",
     DataState.NOT_HERE: "not here, in the store",
-    DataState.MISSING: "not here",
+    DataState.MISSING: "not here, nor in this clone's store",
 }
 
 
@@ -67,9 +67,12 @@ def hints(found: Sequence[DataStatus], words: Callable[[Iterable[RepoPath]], str
     wrong = [item.path for item in found if item.state is DataState.MISDESCRIBED]
     if wrong:
         yield f"`ciml data update {words(wrong)}` writes the manifest anew."
-    away = [item.path for item in found if item.state in (DataState.NOT_HERE, DataState.MISSING)]
+    away = [item.path for item in found if item.state is DataState.NOT_HERE]
     if away:
         yield f"`ciml data pull {words(away)}` puts it where it belongs; stages get it without that."
+    missing = [item.path for item in found if item.state is DataState.MISSING]
+    if missing:
+        yield f"`ciml data pull {words(missing)}` fetches it from where it was pushed, or from its source."
     moved = [item.path for item in found if item.at_source is not None and item.at_source.any]
     if moved:
         yield f"`ciml data update {words(moved)}` takes what is at the source now."

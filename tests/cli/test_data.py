@@ -417,6 +417,8 @@ def test_the_gravest_fault_decides(added: Calls) -> None:
     assert not (added.path / "bad.csv").exists()
     assert [line[:8] for line in answer.err.splitlines() if line.startswith("error: ")] == ["error: b", "error: t"]
     assert "the data lost.csv is not here" in answer.err
+    assert "Clones share data by a `store` in ciml.yaml" in answer.err
+    assert "lost.csv` fetches it from where it was pushed" in added("data", "status").out
 
 
 def test_one_fault_of_many_manifests_is_told_once(added: Calls) -> None:
