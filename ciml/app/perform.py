@@ -82,9 +82,10 @@ class Means(Value, frozen=True, kw_only=True):
     """A champion that cannot be read here leaves a model not judged, and is no failure."""
 
 
-def unmade(prepared: Prepared) -> Performance:
-    """What came of a run that was stopped before its first stage."""
-    return Performance(prepared=prepared, decisions={}, outcome=Outcome(results={}, states={}), judged=(), seconds=0.0)
+def unmade(prepared: Prepared, judged: tuple[Judged, ...] = ()) -> Performance:
+    """What came of a run without a stage: what was judged stood before."""
+    outcome = Outcome(results={}, states={})
+    return Performance(prepared=prepared, decisions={}, outcome=outcome, judged=judged, seconds=0.0)
 
 
 def perform(

@@ -14,6 +14,7 @@ import msgspec
 from ciml.adapters.ci.detect import detect
 from ciml.adapters.handover import Handover
 from ciml.app.base import base_of, policy_of
+from ciml.app.choice import Choice, choose
 from ciml.app.plan import Prepared, prepare
 from ciml.app.ports import Store, Tree
 from ciml.app.project import Project
@@ -203,6 +204,11 @@ class Call:
         return prepare(self.project, base=self.base.commit, unknown=self.base.reason)
 
     @cached_property
+    def choice(self) -> Choice:
+        """What of the commit must be done."""
+        return choose(self.project, self.prepared, self.registries, registers=self.registers)
+
+    @cached_property
     def registries(self) -> Registries:
         """Registry and ledgers; where no registry is named the ledgers are read all the same."""
         allowed = self.rights.registers
@@ -228,9 +234,14 @@ class Call:
         )
 
     @property
+    def registers(self) -> bool:
+        """Whether what passes is registered: the event lets it be, and there is a registry."""
+        return self.rights.registers and self.registries.uri is not None
+
+    @property
     def may_lack_champion(self) -> bool:
         """Whether a champion that cannot be read here is no failure: nobody registers here anyhow."""
-        return not self.rights.registers or self.registries.uri is None
+        return not self.registers
 
     @cached_property
     def forge(self) -> Forge | None:

@@ -12,7 +12,6 @@ from ciml.app.register import Registered
 from ciml.app.report import Became, Story, report_of
 from ciml.cli.aftermath import Aftermath
 from ciml.cli.ci.call import Call
-from ciml.cli.ci.choice import Choice
 from ciml.cli.ci.datachanges import data_lines
 from ciml.cli.registering import Registering
 from ciml.cli.registry import NO_REGISTRY
@@ -37,16 +36,14 @@ class Closing:
 
     Args:
         call: what the event allows.
-        choice: what of the commit had to be done.
         running: the run.
         deploys: deploys, or orders, what follows a promotion.
     """
 
-    def __init__(self, call: Call, choice: Choice, running: Running, deploys: Deploys | None = None) -> None:
+    def __init__(self, call: Call, running: Running, deploys: Deploys | None = None) -> None:
         self._deploys = deploys
         self._deployments: tuple[DeploymentLine, ...] = ()
         self._call = call
-        self._choice = choice
         self._running = running
         self.became: dict[ModelName, Became] = {}
 
@@ -95,11 +92,11 @@ class Closing:
 
     def _register(self, made: Performance, run: RunTrace) -> None:
         call = self._call
-        open_ = [item for item in made.judged if item.model.name not in self._choice.settled]
+        open_ = [item for item in made.judged if item.model.name not in call.choice.settled]
         if not (open_ and call.rights.registers):
             self._look_up(made.judged)
             return
-        self._look_up([item for item in made.judged if item.model.name in self._choice.settled])
+        self._look_up([item for item in made.judged if item.model.name in call.choice.settled])
         if call.registries.uri is None:
             call.notices.append(f"Nothing is registered: no registry is named. {NO_REGISTRY}")
             return
@@ -130,7 +127,7 @@ class Closing:
                 event=call.event,
                 rights=call.rights,
                 graph=call.prepared.graph,
-                planned=self._choice.planned,
+                planned=call.choice.planned,
                 subject=call.subject,
                 results=made.results,
                 decisions=made.decisions,
@@ -155,7 +152,7 @@ class Closing:
         first = next((became for became in self.became.values() if became.version is not None), Became())
         return {
             "verdict": str(worst),
-            "changed": str(bool(self._choice.jobs)).lower(),
+            "changed": str(bool(self._call.choice.jobs)).lower(),
             "model-version": str(first.version or ""),
             "model-uri": first.uri,
             "deploy": environments(self._deployments),

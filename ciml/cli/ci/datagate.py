@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from ciml.app.perform import unmade
 from ciml.cli.aftermath import Aftermath
 from ciml.cli.ci.call import Call
-from ciml.cli.ci.choice import Choice
 from ciml.cli.ci.closing import Closing
 from ciml.cli.datachecking import data_verdicts
 from ciml.cli.running import Running
@@ -19,17 +18,17 @@ if TYPE_CHECKING:
     from ciml.core.datachecks import DataVerdict
 
 
-def check_data(call: Call, choice: Choice) -> tuple[DataVerdict, ...]:
+def check_data(call: Call) -> tuple[DataVerdict, ...]:
     """What the checks say; nothing is read where no stage is going to run."""
-    if not choice.jobs:
+    if not call.choice.jobs:
         return ()
     return data_verdicts(call.place, call.project, call.registries, may_lack_champion=call.may_lack_champion)
 
 
-def stopped(call: Call, choice: Choice, running: Running, data: Sequence[DataVerdict]) -> ExitCode:
+def stopped(call: Call, running: Running, data: Sequence[DataVerdict]) -> ExitCode:
     """Tell everybody that no stage was run, and why."""
     made = unmade(call.prepared)
-    closing = Closing(call, choice, running)
+    closing = Closing(call, running)
     show(call.head_commit, made, {}, call.console, data=data)
     code = closing.of_rejection()
     closing.tell(made, code, data=data)

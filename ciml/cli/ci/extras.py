@@ -7,11 +7,10 @@ from importlib.util import find_spec
 from ciml.adapters.alerts import VARIABLE
 from ciml.adapters.signing import KEY_VARIABLE
 from ciml.cli.ci.call import Call
-from ciml.cli.ci.choice import Choice
 from ciml.core.errors import MissingExtraError
 
 
-def require_extras(call: Call, choice: Choice) -> None:
+def require_extras(call: Call) -> None:
     """Check that all is installed that registering and telling will need.
 
     A job that finds nothing to do needs none of it; one that would find it missing half-way would
@@ -20,10 +19,10 @@ def require_extras(call: Call, choice: Choice) -> None:
     Raises:
         MissingExtraError: names the extra.
     """
-    judges = any(name not in choice.settled for name in call.project.pipeline.models)
+    judges = any(name not in call.choice.settled for name in call.project.pipeline.models)
     environ = call.invocation.environ
-    registers = judges and call.rights.registers and call.registries.uri is not None
-    tells = (judges or bool(choice.jobs)) and bool(environ.get(VARIABLE, "").strip())
+    registers = judges and call.registers
+    tells = (judges or bool(call.choice.jobs)) and bool(environ.get(VARIABLE, "").strip())
     wanted = {
         "mlflow": ("mlflow", registers),
         "provenance": ("securesystemslib", registers and bool(environ.get(KEY_VARIABLE))),

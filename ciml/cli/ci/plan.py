@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from ciml.cli.ci.call import Call
-from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import publish_outputs
 from ciml.cli.ci.datagate import check_data
 from ciml.cli.commands.plan import show
@@ -21,13 +20,12 @@ def plan(call: Call) -> ExitCode:
     """Decide which jobs run, and bring what they will need of the registry."""
     if not call.rights.runs:
         return nothing(call)
-    choice = choose(call)
-    show(choice.planned, call.console)
-    data = check_data(call, choice)
+    show(call.choice.planned, call.console)
+    data = check_data(call)
     show_data(data, call.console)
     stopped = not all_let_through(data)
-    jobs = {} if stopped else choice.jobs
-    champions = () if stopped else tuple(_bring(call, choice))
+    jobs = {} if stopped else call.choice.jobs
+    champions = () if stopped else tuple(_bring(call))
     handed = HandedPlan(
         head=call.head_commit,
         base=call.prepared.base,
@@ -64,10 +62,10 @@ def nothing(call: Call) -> ExitCode:
     return ExitCode.OK
 
 
-def _bring(call: Call, choice: Choice) -> list[ModelName]:
+def _bring(call: Call) -> list[ModelName]:
     """The models whose champion's files are handed on, so that a job without a registry can score them again."""
     found = []
-    for model in choice.rescore:
+    for model in call.choice.rescore:
         champion = call.registries.read(model.name).champion
         assert champion is not None, "a model is rescored against its champion"
         registration = call.registries.read(model.name).versions[champion.version]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from ciml.app.perform import Means, Performance, perform
-from ciml.app.run import Options, Outcome
+from ciml.app.perform import Means, Performance, perform, unmade
+from ciml.app.run import Options
 from ciml.cli.ci.call import Call
-from ciml.cli.ci.choice import Choice, choose
 from ciml.cli.ci.closing import Closing
 from ciml.cli.ci.datagate import check_data, stopped
 from ciml.cli.ci.deploy import deploy_here, order, promotion, release, tell
@@ -34,17 +33,17 @@ def settle(call: Call) -> ExitCode:
         return _released(call, here=False)
     if not call.rights.runs:
         return nothing(call)
-    choice, running = choose(call), call.run()
-    require_extras(call, choice)
+    require_extras(call)
+    running = call.run()
     plan = call.taken.read("plan", HandedPlan, of=PLANNED)
     if plan is not None and not all_let_through(plan.data):
-        return stopped(call, choice, running, plan.data)
+        return stopped(call, running, plan.data)
     relayed = Relayed(call)
     with Live(call.console, 0) as live, interruptible():
         means = relayed.instead(running.means(live))
-        made = _made(call, choice, means, settling=True)
+        made = _made(call, means, settling=True)
         _admit(call, made)
-        return Closing(call, choice, running, _ordered).close(made)
+        return Closing(call, running, _ordered).close(made)
 
 
 def whole(call: Call) -> ExitCode:
@@ -53,20 +52,20 @@ def whole(call: Call) -> ExitCode:
         return _released(call, here=True)
     if not call.rights.runs:
         return nothing(call)
-    choice, running = choose(call), call.run()
-    require_extras(call, choice)
-    data = check_data(call, choice)
+    require_extras(call)
+    running = call.run()
+    data = check_data(call)
     if not all_let_through(data):
-        return stopped(call, choice, running, data)
+        return stopped(call, running, data)
     stages = call.prepared.graph.pipeline.stages.values()
-    with Live(call.console, len(choice.needed)) as live, interruptible():
+    with Live(call.console, len(call.choice.needed)) as live, interruptible():
         for attempt in range(1, _ROUNDS + 1):
             with guarded(call, {secret for stage in stages for secret in stage.secrets}):
                 means = msgspec.structs.replace(running.means(live), may_lack_champion=call.may_lack_champion)
-                made = _made(call, choice, means, settling=False)
+                made = _made(call, means, settling=False)
             _admit(call, made)
             try:
-                return Closing(call, choice, running, _deployed).close(made, last=attempt == _ROUNDS)
+                return Closing(call, running, _deployed).close(made, last=attempt == _ROUNDS)
             except RaceError as error:
                 if attempt == _ROUNDS:
                     raise
@@ -108,15 +107,9 @@ def _released(call: Call, *, here: bool) -> ExitCode:
     return code
 
 
-def _made(call: Call, choice: Choice, means: Means, *, settling: bool) -> Performance:
+def _made(call: Call, means: Means, *, settling: bool) -> Performance:
     """What the commit's stages made and what the gates say of it."""
     prepared = anywhere(call.prepared) if settling else call.prepared
-    if choice.needed:
-        return perform(call.project, prepared, means, Options(targets=choice.needed, keep_going=settling))
-    return Performance(
-        prepared=prepared,
-        decisions={},
-        outcome=Outcome(results={}, states={}),
-        judged=tuple(choice.settled.values()),
-        seconds=0.0,
-    )
+    if call.choice.needed:
+        return perform(call.project, prepared, means, Options(targets=call.choice.needed, keep_going=settling))
+    return unmade(prepared, tuple(call.choice.settled.values()))

@@ -13,7 +13,6 @@ from ciml.app.plan import wanted_stages
 from ciml.app.ports import FetchVersion
 from ciml.app.run import Options
 from ciml.cli.ci.call import Call
-from ciml.cli.ci.choice import choose
 from ciml.cli.ci.handover import Relayed, Seen, anywhere, hand_on, outcome
 from ciml.cli.console import Live
 from ciml.cli.signals import interruptible
@@ -52,7 +51,7 @@ def _planned(call: Call) -> tuple[StageName, ...]:
     """All stages that must run: as the job that planned says, which may know a better base than this one can find."""
     plan = call.taken.read("plan", HandedPlan, of=PLANNED)
     if plan is None:
-        return tuple(name for batch in choose(call).jobs.values() for name in batch)
+        return tuple(name for batch in call.choice.jobs.values() for name in batch)
     return tuple(StageName(name) for batches in plan.jobs.values() for batch in batches for name in batch.split())
 
 
@@ -73,10 +72,9 @@ def rescore(call: Call) -> ExitCode:
     unknown = next((word for word in call.asked.words if word not in models), None)
     if unknown is not None:
         raise UsageError(f"there is no model {unknown!r} in ciml.yaml", hint=suggestion(unknown, models))
-    choice = choose(call)
     plan = call.taken.read("plan", HandedPlan, of=PLANNED)
     names = call.asked.words or (plan.rescore if plan else None)
-    chosen = {model.name: model for model in choice.rescore if names is None or model.name in names}
+    chosen = {model.name: model for model in call.choice.rescore if names is None or model.name in names}
     if not chosen:
         call.console.line("No champion is to be scored again.")
         return ExitCode.OK
@@ -87,7 +85,7 @@ def rescore(call: Call) -> ExitCode:
             means = relayed.instead(running.means(live), rescores=True)
             seen = Seen(means.rescoring)
             means = msgspec.structs.replace(means, rescoring=seen, fetch=_champion(call), may_lack_champion=False)
-            options = Options(targets=choice.needed, keep_going=True)
+            options = Options(targets=call.choice.needed, keep_going=True)
             perform(call.project, anywhere(call.prepared), means, options, models=chosen)
     hand_on(call, "rescored", {str(item.key): item for item in seen.outcomes if item.key})
     return ExitCode.OK

@@ -6,10 +6,11 @@ from collections.abc import Collection
 
 import msgspec
 
-from ciml.app.plan import plan, project_graph
+from ciml.app.plan import Prepared, plan, project_graph
+from ciml.app.ports import Ledgers
+from ciml.app.project import Project
 from ciml.app.reads import stages_of
 from ciml.app.standing import standing
-from ciml.cli.ci.call import Call
 from ciml.core.errors import CimlError
 from ciml.core.ids import Digest, ModelName, StageName
 from ciml.core.jobs import jobs, needed
@@ -34,26 +35,33 @@ class Choice(Value, frozen=True, kw_only=True):
     """Models that are compared with a champion to be scored again."""
 
 
-def choose(call: Call) -> Choice:
-    """What must be done, as every job of a run finds it by itself."""
-    graph = call.prepared.graph
+def choose(project: Project, prepared: Prepared, ledgers: Ledgers, *, registers: bool) -> Choice:
+    """What must be done, as every job of a run finds it by itself.
+
+    Args:
+        project: where the store is.
+        prepared: the graph of the commit, and its base.
+        ledgers: which verdicts stand, and who is champion.
+        registers: this run registers what passes.
+    """
+    graph = prepared.graph
     models = graph.pipeline.models
-    settled = {name: item for name, item in _standing(call).items() if _closed(item, call)}
+    stand = standing(prepared, project.store, ledgers)
+    settled = {name: item for name, item in stand.items() if not registers or _closed(item, ledgers)}
     still = [model for name, model in models.items() if name not in settled]
     wanted = needed(
         graph,
         judged=frozenset().union(*(stages_of(model, graph) for model in still)),
         of_models=frozenset().union(*(stages_of(model, graph) for model in models.values())),
-        before=_recipes_before(call),
+        before=_recipes_before(project, prepared),
     )
-    planned = _only(wanted, plan(call.project, call.prepared))
-    found = jobs(graph, planned.stages, wanted)
+    planned = _only(wanted, plan(project, prepared))
     return Choice(
         planned=planned,
         settled=settled,
         needed=tuple(name for name in graph.order if name in wanted),
-        jobs=found,
-        rescore=tuple(model for model in still if _is_rescored(model, call)),
+        jobs=jobs(graph, planned.stages, wanted),
+        rescore=tuple(model for model in still if _is_rescored(model, ledgers)),
     )
 
 
@@ -69,34 +77,26 @@ def _only(wanted: Collection[StageName], planned: Plan) -> Plan:
     return msgspec.structs.replace(planned, stages=stages)
 
 
-def _standing(call: Call) -> dict[ModelName, Judged]:
-    return standing(call.prepared, call.project.store, call.registries)
-
-
-def _closed(item: Judged, call: Call) -> bool:
+def _closed(item: Judged, ledgers: Ledgers) -> bool:
     """Whether a verdict that stands has all its consequences; a registration that was cut short has not."""
-    if item.verdict.status is Status.REJECTED or not call.rights.registers or call.registries.uri is None:
-        return True
-    return item.recipe in call.registries.read(item.model.name).recipes
+    return item.verdict.status is Status.REJECTED or item.recipe in ledgers.read(item.model.name).recipes
 
 
-def _recipes_before(call: Call) -> dict[StageName, Digest] | None:
+def _recipes_before(project: Project, prepared: Prepared) -> dict[StageName, Digest] | None:
     """The recipes at the base; None where they cannot be told."""
-    base = call.prepared.base
-    if base is None:
+    if prepared.base is None:
         return None
-    project = call.project
     try:
-        tree = project.history.commit_tree(base)
+        tree = project.history.commit_tree(prepared.base)
         return project_graph(project, tree, project.documents.pipeline(tree)).recipes
     except CimlError:
         return None
 
 
-def _is_rescored(model: Model, call: Call) -> bool:
+def _is_rescored(model: Model, ledgers: Ledgers) -> bool:
     if model.champion.compare is not Compare.RESCORE:
         return False
     try:
-        return call.registries.read(model.name).champion is not None
+        return ledgers.read(model.name).champion is not None
     except CimlError:
         return False
