@@ -13,9 +13,10 @@ import msgspec
 
 from ciml.adapters.ci.detect import detect
 from ciml.adapters.handover import Handover
-from ciml.app.base import base_of, policy_of
+from ciml.app.base import base_of
 from ciml.app.choice import Choice, choose
 from ciml.app.plan import Prepared, prepare
+from ciml.app.policy import Given, under_base_policy
 from ciml.app.ports import Store, Tree
 from ciml.app.project import Project
 from ciml.cli.console import Console
@@ -26,12 +27,10 @@ from ciml.cli.running import Running
 from ciml.cli.storing import open_store
 from ciml.cli.wiring import Documents, Place, open_place, project_at
 from ciml.core.changes import Base
-from ciml.core.errors import CimlError, ConfigurationError, ExitCode, ServiceError, UsageError
+from ciml.core.errors import CimlError, ExitCode
 from ciml.core.event import Event, Kind, Rights, notices, rights
 from ciml.core.ids import CommitSha
-from ciml.core.params import NOT_GIVEN
 from ciml.core.pipeline import Pipeline
-from ciml.core.policy import with_base_policy
 from ciml.core.redaction import Redactor
 from ciml.core.value import Value
 
@@ -137,57 +136,10 @@ class Call:
             return self.rights.reads  # it costs time and nothing else
         return rights(self.event, reuse=pipeline.reuse, merged=merged, checked_out=self.head_commit).reads
 
-    def _under_base_policy(self, project: Project, params: Mapping[str, str]) -> Pipeline:
-        found = policy_of(self.event, self.place.repository)
-        before = None
-        if found.commit is None and (self.event.base or self.event.base_branch or self.event.default_branch):
-            raise ServiceError(f"the policy that counts cannot be found: {found.reason}", hint="Run this again.")
-        if found.commit is None:
-            self.notices.append(f"The policy that counts cannot be found: {found.reason}.")
-        else:
-            try:
-                before = self._policy(project.history.commit_tree(found.commit), params)
-            except ConfigurationError as error:
-                self.notices.append(f"The base has no policy that can be read: {error.message}")
-        pipeline, told = with_base_policy(project.pipeline, before)
+    def _under_base_policy(self, project: Project, params: dict[str, str]) -> Pipeline:
+        given = Given(profile=self.invocation.profile, params=params)
+        pipeline, told = under_base_policy(project, self.event, self.place.repository, given, self._read)
         self.notices += told
-        return pipeline
-
-    def _policy(self, tree: Tree, params: Mapping[str, str]) -> Pipeline:
-        """The pipeline of a commit whose policy counts, as far as that commit alone can say.
-
-        Values and the profile of this call are the head's to choose, since the workflow file that gives
-        them is its own. They serve only where that commit has no value, or has that profile too; where it
-        lacks a value that is not given, or not given right, the head's own gate must not stand in for it.
-
-        Raises:
-            ConfigurationError: it has no ciml.yaml, or none that can be read.
-            UsageError: it could be read, with other values than this call gives.
-        """
-        profile = self.invocation.profile
-        if profile is None:
-            return self._with_values(tree, None, params)
-        try:
-            return self._with_values(tree, profile, params)
-        except ConfigurationError:
-            return self._with_values(tree, None, params)
-
-    def _with_values(self, tree: Tree, profile: str | None, params: Mapping[str, str]) -> Pipeline:
-        """The pipeline with values of this call for parameters that have none there."""
-        try:
-            return self._read(tree, profile, {})
-        except ConfigurationError as error:
-            lacking = {problem.key for problem in error.problems if problem.message == NOT_GIVEN}
-            if not lacking or len(lacking) < len(error.problems):
-                raise
-        given = {name: value for name, value in params.items() if f"params.{name}" in lacking}
-        try:
-            pipeline = self._read(tree, profile, given)
-        except ConfigurationError as error:
-            told = "; ".join(f"{problem.key or problem.file} {problem.message}" for problem in error.problems)
-            hint = "Give them as the base's own runs do: -P NAME=VALUE, or `params` of the Action."
-            raise UsageError(f"the base's policy counts, and lacks values: {told}", hint=hint) from error
-        self.notices += [f"`params.{name}` has no value at the base: gates read what this run gives." for name in given]
         return pipeline
 
     def _read(self, tree: Tree, profile: str | None, params: Mapping[str, str]) -> Pipeline:
