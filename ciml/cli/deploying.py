@@ -121,10 +121,13 @@ class Deploying:
         Raises:
             IntegrityError: the order or its bytes are not what was decided; nothing was begun.
             TrustError: nobody else has approved what has to be approved; nothing was begun.
+            RepositoryError: it is an override, and nobody says whose; nothing was begun.
         """
         if handed_on is not None:
             self._hold(order, handed_on)
         overridden = reviews is None and order.reason
+        if overridden:
+            self._registries.person()
         if order.target.approval and not overridden:
             refused = approval_refusal(order.environment, reviews() if reviews else None)
             if refused is not None:

@@ -85,9 +85,10 @@ class Registering:
         if judged.artifact is None:
             require(self._prepared, self._states, judged.model)
         services = self.registries.services(judged.model.name)
+        author = self.registries.author() if override is None else self.registries.person()
         proposed = proposal(judged, run, self._project.store, seal=self._seal)
         try:
-            return register(proposed, self.registries.author(), services, override=override)
+            return register(proposed, author, services, override=override)
         except RejectedError as error:
             return error
 

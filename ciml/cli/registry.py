@@ -13,13 +13,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ciml.adapters.git.everywhere import ledgers, remote_ledgers
+from ciml.adapters.git.repository import NOBODY
 from ciml.adapters.ledgers.git import GitLedger
 from ciml.app.chronicle import Author
 from ciml.app.propose import LINEAGE
 from ciml.app.register import Services
 from ciml.cli.wiring import Place, ledgers_are_local, registry_uri
 from ciml.core.entries import Registration
-from ciml.core.errors import IntegrityError, ServiceError, UsageError
+from ciml.core.errors import IntegrityError, RepositoryError, ServiceError, UsageError
 from ciml.core.findings import suggestion
 from ciml.core.ids import CommitSha, ModelName
 from ciml.core.judged import Judged
@@ -186,6 +187,20 @@ class Registries:
             at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             nonce=secrets.token_hex(16),
         )
+
+    def person(self) -> Author:
+        """The same where the ledger has to say who: whoever overrules a check or moves the champion by hand.
+
+        Raises:
+            RepositoryError: nobody says who that is.
+        """
+        author = self.author()
+        if author.actor == NOBODY:
+            raise RepositoryError(
+                "the ledger is to say who did this, and Git does not know who you are",
+                hint='git config user.name "YOUR NAME" && git config user.email YOU@EXAMPLE.ORG',
+            )
+        return author
 
     def versions(self, judged: Iterable[Judged]) -> dict[str, int]:
         """Model -> the version that its recipe has, where it has one."""

@@ -80,6 +80,21 @@ def test_manual_promotion_is_an_approval(ran: Calls) -> None:
     assert ran.json("status")["models"][0]["waiting"] == []
 
 
+def test_nobody_moves_a_champion(second: Calls) -> None:
+    """Where Git does not know who calls, exit 4 says how to tell it: the ledger is to name a person."""
+    before = entries(second.repo, Promotion)
+    for name in ("user.name", "user.email"):
+        second.repo.git("config", "--unset", name)
+    for words in (("rollback", "m"), ("promote", "m", "1", "--reason", "it drifts")):
+        refused = second(*words)
+        assert refused.code == 4
+        assert "git config user.name" in refused.err
+    second.repo.commit({"src.txt": "0.6\n"})
+    second("run")
+    assert second("register", "--override", "--reason", "the new region").code == 4
+    assert (entries(second.repo, Promotion), entries(second.repo, Rollback)) == (before, [])
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -32,6 +32,8 @@ _FACTS = (
     # Last, since Git leaves it out where there is no work tree.
     "--show-cdup",
 )
+NOBODY = "unknown"
+"""Who Git says commits here, where it does not know."""
 _NETWORK_S = 60.0
 _UNSAFE = re.compile(r"[\x00-\x20\x7f]|^-|^$")
 _FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -302,12 +304,12 @@ class Repository:
         return next((CommitSha(sha) for sha, _, ref in told if ref == name and _FULL.fullmatch(sha)), None)
 
     def identity(self) -> str:
-        """Who commits here, by Git's configuration; "unknown" where it does not say."""
+        """Who commits here, by Git's configuration; NOBODY where it does not say."""
         answer = self.git.ask("config", "--get-regexp", r"^user\.(name|email)$")
         told = dict(line.split(" ", 1) for line in decoded(answer.out).splitlines() if " " in line)
         name, email = self.git.env.get("GIT_COMMITTER_NAME"), self.git.env.get("GIT_COMMITTER_EMAIL")
         name, email = name or told.get("user.name", ""), email or told.get("user.email", "")
-        return f"{name} <{email}>".strip() if name or email else "unknown"
+        return f"{name} <{email}>".strip() if name or email else NOBODY
 
 
 def _poses(here: str, git_dir: str) -> bool:

@@ -31,7 +31,7 @@ def by_hand(model: str, reason: str, place: Place, invocation: Invocation) -> By
     registries = Registries(place, project_at(place, invocation, {}).pipeline, invocation.environ)
     known = registries.model(model)
     return ByHand(
-        author=registries.author(),
+        author=registries.person(),
         ledger=registries.ledger(known.name),
         registry=registries.registry,
         alias=known.champion.alias,
