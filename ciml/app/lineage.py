@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ciml.app.ports import Journal, VersionTraces
-from ciml.core.ancestry import Ancestry, ancestry, commit_id, down, up, version_id
-from ciml.core.errors import ConfigurationError, RepositoryError
+from ciml.core.ancestry import Ancestry, Kind, ancestry, commit_id, down, standing, up, version_id
+from ciml.core.errors import ConfigurationError, RepositoryError, UsageError
 from ciml.core.history import History, VersionLine
-from ciml.core.ids import CommitSha
+from ciml.core.ids import CommitSha, RepoPath
 from ciml.core.lineage import Commit, RunTrace, of_model
+from ciml.core.manifest import Manifest, stands_for
+from ciml.core.paths import inside_fault, normal
 from ciml.core.subject import CommitSubject, find, version_of
 from ciml.core.value import Value
+
+Manifests = Callable[[RepoPath], Iterable[tuple[Commit | None, Manifest]]]
 
 
 class Lineage(Value, frozen=True, kw_only=True):
@@ -35,6 +39,7 @@ def lineage(
     registered: VersionTraces,
     commits: Sequence[Commit],
     resolve: Callable[[str], CommitSha],
+    manifests: Manifests = lambda path: (),
 ) -> Lineage:
     """The lineage of what `text` names.
 
@@ -48,6 +53,7 @@ def lineage(
         registered: what the registry keeps with each version.
         commits: the repository's.
         resolve: the commit that a revision names; raises where it names none.
+        manifests: those that ever stood for a path, with the commits that changed them.
 
     Raises:
         UsageError: `text` names nothing that is recorded, or more than one thing.
@@ -60,10 +66,24 @@ def lineage(
         return _answer((version_id(line.model, line.version),), graph, runs, version=line)
     everything = tuple(_all(history, journal, registered))
     whole = ancestry(everything, history, commits)
-    found = find(text, whole, lambda revision: _commit(revision, resolve))
+    try:
+        found = find(text, whole, lambda revision: _commit(revision, resolve))
+    except UsageError:
+        untouched = _of_manifest(text, manifests)
+        if untouched is None:
+            raise
+        return _answer(tuple(node.id for node in untouched.nodes.values() if node.kind is Kind.DATA), untouched, ())
     if isinstance(found, CommitSubject):
         return _of_commit(found.sha, history, everything, commits)
     return _answer(found.nodes, whole, everything)
+
+
+def _of_manifest(text: str, manifests: Manifests) -> Ancestry | None:
+    """The graph of data that no run has read yet; None where nothing ever stood for it."""
+    named = normal(text)
+    path = stands_for(named) or named
+    found = None if inside_fault(path) else standing(manifests(path))
+    return found if found and found.nodes else None
 
 
 def _commit(revision: str, resolve: Callable[[str], CommitSha]) -> CommitSha | None:

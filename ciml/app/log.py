@@ -69,15 +69,16 @@ def _moves(commit: Commit, commits: Changes, parse: Parse) -> Sequence[DataMove]
     """What a commit did to data, beside its first parent; nothing where a shallow clone cannot tell."""
     try:
         paths = sorted({path for file in commits.changed_by(commit.sha) if (path := stands_for(file)) is not None})
-        now = _manifests(commits.commit_tree(commit.sha), paths, parse)
+        now = manifests_at(commits.commit_tree(commit.sha), paths, parse)
         parent = commits.commit_tree(commit.parents[0]) if commit.parents and paths else None
-        before = _manifests(parent, paths, parse) if parent else {}
+        before = manifests_at(parent, paths, parse) if parent else {}
     except RepositoryError:
         return []
     return [move_of(path, before.get(path), now.get(path)) for path in paths if before.get(path) != now.get(path)]
 
 
-def _manifests(tree: Tree, paths: Sequence[RepoPath], parse: Parse) -> dict[RepoPath, Manifest]:
+def manifests_at(tree: Tree, paths: Sequence[RepoPath], parse: Parse) -> dict[RepoPath, Manifest]:
+    """The manifests that stand for some paths in a commit, as far as they can be read."""
     found: dict[RepoPath, Manifest] = {}
     entries = tree.entries(file for path in paths for file in manifest_paths(path))
     for file in entries:

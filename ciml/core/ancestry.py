@@ -22,6 +22,7 @@ from ciml.core.lineage import (
     one_line,
     shown,
 )
+from ciml.core.manifest import Manifest
 from ciml.core.results import Output
 from ciml.core.url import bare
 from ciml.core.value import Value
@@ -145,6 +146,14 @@ def ancestry(
     return Ancestry(nodes=builder.nodes, edges=tuple(builder.edges))
 
 
+def standing(manifests: Iterable[tuple[Commit | None, Manifest]]) -> Ancestry:
+    """The graph of data that no run has read: its versions, and the commits that hold them; None is the work tree."""
+    builder = _Builder({})
+    for commit, manifest in manifests:
+        builder.manifest(commit, manifest)
+    return Ancestry(nodes=builder.nodes, edges=tuple(builder.edges))
+
+
 class _Builder:
     """Collects nodes and edges; what is met twice is kept once."""
 
@@ -174,6 +183,19 @@ class _Builder:
                 "subject": one_line(commit.subject),
             }
         return self._node(Kind.COMMIT, sha, sha[:7], facts)
+
+    def manifest(self, commit: Commit | None, manifest: Manifest) -> None:
+        facts: dict[str, Fact] = {
+            "path": manifest.path,
+            "manifest": manifest.file,
+            "digest": manifest.digest,
+            "size": manifest.size,
+            "files": manifest.files,
+            "source": bare(manifest.source) if manifest.source else None,
+        }
+        name = self._node(Kind.DATA, f"{manifest.path}@{manifest.digest}", manifest.path, facts)
+        if commit:
+            self._edge(self.commit(commit.sha, commit), name, "holds")
 
     def version(self, line: VersionLine) -> None:
         facts: dict[str, Fact] = {

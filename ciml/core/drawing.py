@@ -66,7 +66,11 @@ def as_text(made_from: Ancestry, led_to: Ancestry, starts: Sequence[str]) -> lis
         down = list(_Tree(led_to, lambda edge: (edge.source, edge.target)).below(start))
         lines += ["  made from", *(f"    {line}" for line in up)] if up else []
         lines += ["  led to", *(f"    {line}" for line in down)] if down else []
-        if not up and not down:
+        if node.kind is Kind.DATA and not down:
+            holding = [made_from.nodes[edge.source] for edge in made_from.edges if edge.target == start]
+            lines += [f"  in {' '.join(_title(commit))}" for commit in holding] or ["  in no commit"]
+            lines.append("  no model was trained on it")
+        elif not up and not down:
             lines.append("  nothing else is recorded of it")
     return lines
 

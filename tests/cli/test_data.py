@@ -555,6 +555,34 @@ def test_the_lineage_of_data(added: Calls) -> None:
         assert len([node for node in nodes if node["label"] == "model.txt"]) == versions
 
 
+def test_the_lineage_of_data_that_no_model_was_trained_on(added: Calls) -> None:
+    """Its versions, the commits of its manifest, and that no model was trained on it: an answer, and no error."""
+    first = added.repo.head()
+    fill(added, {"data/raw/c.csv": "id,x\n"})
+    added.ok("data", "update")
+    added.repo.stage("data/raw.manifest.yaml")
+    added.repo.git("commit", "-q", "-m", "more data")
+    for subject in ("data/raw", "./data/raw/", "data/raw.manifest.yaml"):
+        answer = added.ok("lineage", subject).out.splitlines()
+        assert [line[:13] for line in answer if line.startswith("data")] == ["data data/raw"] * 2
+        assert [line.split()[2] for line in answer if line.startswith("  in commit")] == [
+            added.repo.head()[:7],
+            first[:7],
+        ]
+        assert answer.count("  no model was trained on it") == 2
+    nodes = added.json("lineage", "data/raw")["nodes"]
+    assert [node["kind"] for node in nodes] == ["data", "commit", "data", "commit"]
+    fill(added, {"new.csv": "id\n"})
+    added.ok("data", "add", "new.csv")
+    assert added.ok("lineage", "new.csv").out.splitlines()[1:] == ["  in no commit", "  no model was trained on it"]
+    added.repo.commit({"bad.manifest.yaml": "version: 2\n"})
+    for nothing in ("other", "../x", "data"):
+        refused = added("lineage", nothing)
+        assert (refused.code, "no lineage of" in refused.err) == (2, True), nothing
+    broken = added("lineage", "bad")
+    assert (broken.code, "bad.manifest.yaml:1" in broken.err) == (3, True)
+
+
 def test_the_lineage_of_data_of_which_a_part_is_read(added: Calls) -> None:
     """A stage that reads a part was made from the whole, too."""
     added.repo.commit({"ciml.yaml": YAML.replace("inputs: [data/raw]", "inputs: [data/raw/a.csv]").replace("*", "a")})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from ciml.adapters.git.repository import Repository
 from ciml.adapters.git.trees import decoded
 from ciml.core.errors import ServiceError
-from ciml.core.ids import CommitSha
+from ciml.core.ids import CommitSha, RepoPath
 from ciml.core.lineage import Commit
 from ciml.core.url import without_secrets
 
@@ -17,10 +18,16 @@ LEDGERS = "ciml/ledger/"
 _REFS = ("--exclude=ciml/ledger/*", "--branches", "--exclude=*/ciml/ledger/*", "--remotes", "--tags")
 
 
-def all_commits(repository: Repository, *, limit: int) -> list[Commit]:
-    """The youngest commits that HEAD, a branch or a tag reaches, here or at a remote; ledgers are left out."""
+def all_commits(repository: Repository, *, limit: int, at: Sequence[RepoPath] = ()) -> list[Commit]:
+    """The youngest commits that HEAD, a branch or a tag reaches, here or at a remote; ledgers are left out.
+
+    Args:
+        repository: of this clone.
+        limit: no more than that.
+        at: only those that changed something at these paths.
+    """
     head = [commit] if (commit := repository.head()) else []
-    listed = repository.git.run("rev-list", f"--max-count={limit}", *_REFS, *head, "--")
+    listed = repository.git.run("rev-list", f"--max-count={limit}", *_REFS, *head, "--", *at)
     return [repository.commit(CommitSha(line.decode())) for line in listed.split()]
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from ciml import __version__
 from ciml.adapters.git.everywhere import all_commits
+from ciml.adapters.git.repository import Repository
+from ciml.adapters.manifests import parse
+from ciml.app.data import manifest_files, manifests
 from ciml.app.lineage import Lineage, lineage
+from ciml.app.log import manifests_at
 from ciml.app.propose import PROVENANCE
 from ciml.cli.invocation import Invocation
 from ciml.cli.registry import Registries, Traces
@@ -15,6 +21,9 @@ from ciml.core import drawing
 from ciml.core.ancestry import union
 from ciml.core.errors import ExitCode, UsageError
 from ciml.core.history import history
+from ciml.core.ids import RepoPath
+from ciml.core.lineage import Commit
+from ciml.core.manifest import Manifest, manifest_paths
 
 _COMMITS = 5000
 PRODUCER = f"urn:x-ciml:{__version__}"
@@ -45,10 +54,27 @@ def command(invocation: Invocation, subject: str, form: str) -> int:
             registered=traces,
             commits=commits,
             resolve=place.repository.resolve,
+            manifests=lambda path: _manifests(path, place.repository),
         )
         text = _rendered(found, "json" if invocation.json and form == "text" else form, traces)
     click.echo(text)
     return ExitCode.OK
+
+
+def _manifests(path: RepoPath, repository: Repository) -> Iterator[tuple[Commit | None, Manifest]]:
+    """What ever stood for a path, with the commits that changed it, the youngest first.
+
+    Where nobody has committed it: what does in the work tree, with None.
+    """
+    committed = False
+    for commit in all_commits(repository, limit=_COMMITS, at=manifest_paths(path)):
+        for manifest in manifests_at(repository.commit_tree(commit.sha), [path], parse).values():
+            committed = True
+            yield commit, manifest
+    if not committed and repository.root is not None:
+        tree = repository.work_tree()
+        if path in manifest_files(tree):
+            yield from ((None, manifest) for manifest in manifests(tree, parse, [path]) if manifest.path == path)
 
 
 def _rendered(found: Lineage, form: str, traces: Traces) -> str:
