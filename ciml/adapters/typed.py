@@ -148,8 +148,17 @@ def _listed(keys: Items[str, object]) -> str:
     return ", ".join(keys)
 
 
+_ELSEWHERE = {"cmd": "run", "command": "run", "script": "run", "deps": "inputs", "dependencies": "inputs"}
+"""What other tools call a key, where no likeness tells."""
+
+
+def _translated(key: str, fields: Items[str, object]) -> str | None:
+    word = _ELSEWHERE.get(key)
+    return f"here it is '{word}'" if word in fields else None
+
+
 def _unknown(key: str, node: Mapping, fields: Items[str, object], *, suggest: bool) -> Mistake:
-    hint = suggestion(key, fields) if suggest else None
+    hint = (suggestion(key, fields) or _translated(key, fields)) if suggest else None
     mistake = Mistake(
         node.keys[key],
         f"unknown key '{key}'" + (f"; {hint}" if hint else ""),

@@ -255,7 +255,9 @@ class Resolver:
             hint = f"a pattern does not reach into data that a manifest stands for: name {data}, or a path in it"
         elif not is_glob(place.path) and self._tree.ignores(place.path):
             message = f"stage {stage.name}: the input {place.path!r} is ignored by Git, has no manifest beside it, "
-            hint = f"`git add --force {place.path}` tracks it all the same"
+            hint = (
+                f"`ciml data add {place.path}` writes a manifest, `git add --force {place.path}` tracks it all the same"
+            )
         return Problem(
             message=f"{message}and no stage makes it",
             line=stage.line,

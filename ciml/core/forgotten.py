@@ -55,6 +55,8 @@ def forgotten(log: str, order: WorkOrder, known: Known, *, root: str) -> str | N
     """
     for path in (*_missing_files(log, order, root), *_missing_modules(log, order)):
         found = _undeclared(path, order, known)
+        if found is not None and found in known.parameters.values():
+            return f"{found} is a params file: name what stage {order.stage} reads of it in its `params`"
         if found is not None:
             return f"{found} is in the repository but is not an input of stage {order.stage}"
     return _missing_parameter(log, order, known) or _missing_package(log, order)

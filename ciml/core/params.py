@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from ciml.core.amounts import some_of
 from ciml.core.declarations import BadValueError, Declaration, parsed, parsed_leaf, text_of
 from ciml.core.findings import Findings, KeyPath, suggestion
 from ciml.core.ids import RepoPath
@@ -75,9 +76,10 @@ class Params(Value, frozen=True, kw_only=True):
 
     def nearest(self, name: str) -> str:
         """What to write instead of an unknown name."""
-        return suggestion(name, self.values) or (
-            f"parameters are {', '.join(self.values)}" if self.values else "no parameter is declared"
-        )
+        if near := suggestion(name, self.values):
+            return near
+        known = f"parameters are {some_of(list(self.values), 5)}" if self.values else "there is none"
+        return f"{known}; `params-files: [FILE]` brings a file's"
 
 
 def in_force(

@@ -58,7 +58,7 @@ def version_of(text: str, history: History) -> VersionSubject | None:
         return None
     what = f"alias {wanted!r}" if by_alias else f"version {wanted}"
     known = ", ".join(f"{line.version}" for line in lines[-5:])
-    raise UsageError(f"{model} has no {what}", hint=f"The latest versions are {known}." if lines else None)
+    raise UsageError(f"{model} has no {what}", hint=f"Its latest: {known}." if lines else None)
 
 
 def find(text: str, whole: Ancestry, commit: Callable[[str], CommitSha | None]) -> Recorded:

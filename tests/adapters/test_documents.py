@@ -132,6 +132,13 @@ def test_c085_unknown_keys_come_with_a_suggestion() -> None:
     assert any("unknown key 'trigers'; did you mean 'triggers'?" in line for line in found)
 
 
+def test_keys_of_other_tools_are_translated() -> None:
+    """Whoever writes DVC's words is told those of this file."""
+    found = problems("version: 1\nstages:\n  a: {cmd: x, deps: [a.py]}\n")
+    assert "stages.a.cmd: unknown key 'cmd'; here it is 'run'" in found[0]
+    assert "stages.a.deps: unknown key 'deps'; here it is 'inputs'" in found[1]
+
+
 def test_unknown_keys_do_not_hide_other_problems() -> None:
     """What is wrong with paths is told together with an unknown key."""
     found = problems(stage_text(outputs="[../x]", inpust="[y]"))

@@ -134,6 +134,15 @@ def test_forgotten_parameter_is_named(log: str, clause: str) -> None:
     assert forgotten(f"Traceback (most recent call last):\n{log}\n", order("src/main.py"), KNOWN, root=ROOT) == clause
 
 
+def test_a_params_file_is_had_by_naming_what_is_read_of_it() -> None:
+    """It is no input: a stage finds it when it names one of its parameters."""
+    log = "FileNotFoundError: [Errno 2] No such file or directory: 'params.yaml'"
+    known = Known(paths=[RepoPath("params.yaml")], parameters=KNOWN.parameters)
+    assert forgotten(log, order(), known, root=ROOT) == (
+        "params.yaml is a params file: name what stage train reads of it in its `params`"
+    )
+
+
 def test_a_package_that_is_not_installed_is_named() -> None:
     """With what to do about it: on the PATH, or in the environment that the stage asks for."""
     log = "ModuleNotFoundError: No module named 'sklearn.svm'"
