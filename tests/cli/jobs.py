@@ -64,6 +64,11 @@ class Jobs:
         tip = self.origin.git("rev-parse", "refs/heads/main")
         return self._happened("schedule", "refs/heads/main", tip, {"schedule": "0 3 * * 1"})
 
+    def manual(self, branch: str, **inputs: str) -> Jobs:
+        """A workflow that somebody starts by hand, on a branch's tip."""
+        tip, ref = self.origin.git("rev-parse", f"refs/heads/{branch}"), f"refs/heads/{branch}"
+        return self._happened("workflow_dispatch", ref, tip, {"workflow": "ciml.yml", "ref": ref, "inputs": inputs})
+
     def tag(self, name: str) -> Jobs:
         """A push of a tag."""
         commit = self.origin.git("rev-parse", f"refs/tags/{name}^{{commit}}")

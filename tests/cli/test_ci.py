@@ -148,6 +148,26 @@ def test_a_worse_model_is_red_and_registers_nothing(team: Team) -> None:
     assert (team.versions(), team.champion()) == ([1], 1)
 
 
+def test_a_run_that_somebody_starts_with_values(team: Team) -> None:
+    """workflow_dispatch: its inputs are parameters in every job; the branch decides what is registered."""
+    told = "version: 1\nparams: {level: {type: float, default: 0.7, max: 0.95}}\n"
+    pipeline = CIML_YAML.replace("  MODEL:", f"  {team.model}:").replace("version: 1\n", told)
+    team.origin.commit(
+        {"ciml.yaml": pipeline.replace("grep -v '^#' src.txt >", "echo ${{ params.level }} >")}, "a level"
+    )
+    for branch, level, versions in (("main", "0.8", [1]), ("main", "0.9", [1, 2]), ("topic", "0.95", [1, 2])):
+        team.origin.git("branch", "-f", "topic", "main")
+        jobs = team.jobs().manual(branch, level=level)
+        assert jobs.job("plan", "plan").code == 0
+        assert jobs.job("stages", "stage", takes=("plan",), env={"MLFLOW_TRACKING_URI": ""}).code == 0
+        assert jobs.job("rescore", "rescore", takes=("plan", "stages"), env={"MLFLOW_TRACKING_URI": ""}).code == 0
+        settled = jobs.job("settle", "settle", takes=("plan", "stages", "rescore"))
+        assert (settled.code, f"{level}  against 0.5" in settled.out) == (0, True), settled
+        assert team.versions() == versions
+    wrong = team.jobs().manual("main", level="1.9").job("plan", "plan")
+    assert (wrong.code, "ciml.yaml:2:" in wrong.err, "1.9 is above the maximum 0.95" in wrong.err) == (3, True, True)
+
+
 def test_a_pull_request_registers_nothing(team: Team) -> None:
     """It is judged by the base's gate, says what would be registered, and leaves registry and ledger alone."""
     assert team.jobs().push("main").job("all").code == 0
