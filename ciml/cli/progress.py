@@ -22,6 +22,7 @@ class Progress:
         self._console = console
         self._live = live
         self._about = about
+        self._told_of_environment = False
         self._alone: dict[StageName, bool] = {}
         """Running stages -> whether no other stage ran beside it, so that its output stands together."""
 
@@ -33,6 +34,12 @@ class Progress:
                 self._alone = dict.fromkeys(self._alone, False)
             self._live.started(name)
             self._say(name, f"running: {decision.reason}")
+
+    def makes_environment(self, name: StageName) -> None:
+        """A stage waits for its environment, which is not there yet; told of the first that does."""
+        if not self._told_of_environment:
+            self._told_of_environment = True
+            self._say(name, "making its environment, which is kept for the next time")
 
     def output(self, name: StageName, line: str) -> None:
         """A line that a stage has printed."""

@@ -90,6 +90,7 @@ class Running:
             environ=environ,
             known=lambda: known(self.project),
             on_output=progress.output,
+            on_environment=progress.makes_environment,
         )
 
     def refusal(self, prepared: Prepared) -> CimlError | None:

@@ -71,6 +71,17 @@ def test_the_end_of_the_log_follows_where_others_ran_beside(ciml: Calls) -> None
     assert "--- the end of a's log ---\n| oh no\n---\n" in failed(ciml, "--jobs", "2")
 
 
+def test_an_environment_in_the_making_is_told(ciml: Calls) -> None:
+    """It may take minutes: one line says so before it begins, and none once it is there."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stages = 'stages:\n  a: {run: "true"}\n  b: {run: "true", needs: [a]}\n'
+    ciml.repo.commit({"ciml.yaml": f'version: 1\nenvironment: {{python: "{version}"}}\n{stages}'})
+    told = "a: making its environment, which is kept for the next time"
+    out = ciml.ok("run").out
+    assert told in out and "b: making" not in out
+    assert told not in ciml.ok("run", "--force").out
+
+
 def test_a_rejection_is_exit_10(ciml: Calls) -> None:
     """Whatever else went well."""
     model(ciml, 0.3)

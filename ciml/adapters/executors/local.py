@@ -51,7 +51,7 @@ class LocalExecutor:
         environ: ciml's own environment; stages get the allowed part of it.
         known: what the repository has; asked only when a stage failed.
         on_output: gets the stage and a line of its output, masked, not neutralised.
-        on_start: gets the stage whenever its command starts.
+        on_environment: gets the stage whose environment has to be made first.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LocalExecutor:
         environ: Mapping[str, str],
         known: Callable[[], Known] = Known,
         on_output: Callable[[StageName, str], None] | None = None,
-        on_start: Callable[[StageName], None] | None = None,
+        on_environment: Callable[[StageName], None] | None = None,
     ) -> None:
         self._store = store
         self._stages = Stages(state)
@@ -77,7 +77,7 @@ class LocalExecutor:
         self._environments: Environments | None = None
         self._known = known
         self._on_output = on_output
-        self._on_start = on_start
+        self._on_environment = on_environment
         self._bash = find_program("bash", environ.get("PATH", "")) or "/bin/bash"
         self._selector = selectors.DefaultSelector()
         self._background = Background()
@@ -228,6 +228,8 @@ class LocalExecutor:
         elif (made := self._own_environments().ready(wanted)) is not None:
             self._fill(sandbox, made)
         else:
+            if self._on_environment is not None:
+                self._on_environment(sandbox.order.stage)
             self._do(sandbox, partial(self._own_environments().make, wanted), self._fill, in_thread=True)
 
     def _own_environments(self) -> Environments:
@@ -255,8 +257,6 @@ class LocalExecutor:
         assert process.output is not None
         self._selector.register(process.output, selectors.EVENT_READ, partial(self._on_output_ready, sandbox))
         self._selector.register(process.pidfd, selectors.EVENT_READ, partial(self._on_exit, sandbox))
-        if self._on_start is not None:
-            self._on_start(sandbox.order.stage)
 
     def _end_if_over(self, sandbox: Sandbox) -> None:
         if not sandbox.over:
