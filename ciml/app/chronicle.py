@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypedDict
 
 from ciml.app.ports import Ledger
 from ciml.core.entries import Entry, Genesis, Judgement
 from ciml.core.errors import CimlError, RaceError, RepositoryError, ServiceError, TrustError
-from ciml.core.ids import ModelName
+from ciml.core.ids import CommitSha, ModelName
 from ciml.core.ledger import LedgerState
 from ciml.core.succession import Stale, extend
 from ciml.core.value import Value
 
 _ATTEMPTS = 24
 """Each lost race means that another writer won one."""
+
+
+class Byline(TypedDict):
+    """What an entry says of who wrote it."""
+
+    nonce: str
+    actor: str
+    at: str
+    commit: CommitSha | None
 
 
 class Author(Value, frozen=True, kw_only=True):
@@ -24,6 +34,14 @@ class Author(Value, frozen=True, kw_only=True):
     """UTC, RFC 3339, seconds. Informational."""
     nonce: str
     """Nobody else's, and new in every process: by it a writer knows its own entries when it reads them."""
+
+    def byline(self, commit: CommitSha | None) -> Byline:
+        """What an entry about a commit says of its writer."""
+        return Byline(nonce=self.nonce, actor=self.actor, at=self.at, commit=commit)
+
+    def wrote(self, state: LedgerState) -> bool:
+        """Whether an entry of the ledger is this writer's."""
+        return any(entry.nonce == self.nonce for entry in state.entries)
 
 
 def write(ledger: Ledger, decide: Callable[[LedgerState], Sequence[Entry]]) -> LedgerState:

@@ -220,16 +220,13 @@ def record(
     state = write(ledger, wanted)
     if registry is not None:
         state = follow(ledger, registry, checked(state, registry.identity), alias)
-    return Recorded(receipt=receipt, written=any(entry.nonce == author.nonce for entry in state.entries), state=state)
+    return Recorded(receipt=receipt, written=author.wrote(state), state=state)
 
 
 def entry_for(order: DeployOrder, receipt: Receipt, author: Author) -> Deployment | FailedDeployment:
     """What the ledger keeps of a receipt."""
     done = Deployment(
-        nonce=author.nonce,
-        actor=author.actor,
-        at=author.at,
-        commit=order.commit,
+        **author.byline(order.commit),
         reason=order.reason,
         environment=order.environment,
         version=order.version,

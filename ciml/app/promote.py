@@ -56,11 +56,8 @@ def promote(version: int, by: ByHand) -> Moved:
     def promotion(state: LedgerState) -> Promotion:
         right = state.rights.get(version)
         return Promotion(
-            nonce=by.author.nonce,
-            actor=by.author.actor,
-            at=by.author.at,
+            **by.author.byline(state.versions[version].commit),
             reason=by.reason,
-            commit=state.versions[version].commit,
             gen=len(state.champions) + 1,
             version=version,
             previous=seen.champion.version if seen.champion else None,
@@ -93,11 +90,8 @@ def rollback(by: ByHand, *, to: int | None = None) -> Moved:
 
     def again(state: LedgerState) -> Rollback:
         return Rollback(
-            nonce=by.author.nonce,
-            actor=by.author.actor,
-            at=by.author.at,
+            **by.author.byline(state.versions[version].commit),
             reason=by.reason,
-            commit=state.versions[version].commit,
             gen=len(state.champions) + 1,
             version=version,
             previous=replaced,
@@ -129,5 +123,5 @@ def _moved(by: ByHand, version: int, seen: LedgerState, entry: Callable[[LedgerS
         name=state.model,
         version=version,
         previous=seen.champion.version if seen.champion else None,
-        moved=any(entry.nonce == by.author.nonce for entry in state.entries),
+        moved=by.author.wrote(state),
     )

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from ciml.app.chronicle import Author
 from ciml.app.ports import Store
-from ciml.app.register import Proposal
+from ciml.app.proposal import Proposal
 from ciml.core import listing, provenance
 from ciml.core.entries import Judgement
 from ciml.core.errors import RepositoryError
@@ -65,13 +66,10 @@ def proposal(judged: Judged, run: RunTrace, store: Store, *, seal: Seal) -> Prop
     )
 
 
-def judgement(judged: Judged, run: RunTrace, *, nonce: str, actor: str, at: str) -> Judgement:
+def judgement(judged: Judged, run: RunTrace, author: Author) -> Judgement:
     """The entry of the ledger that keeps this verdict."""
     return Judgement(
-        nonce=nonce,
-        actor=actor,
-        at=at,
-        commit=run.commit.sha if run.commit else None,
+        **author.byline(run.commit.sha if run.commit else None),
         key=judged.key,
         recipe=judged.recipe,
         policy=judged.policy,

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal, TypedDict
 
-from ciml.app.chronicle import Author, checked, genesis, record_verdict, write
+from ciml.app.chronicle import Author, checked, record_verdict, write
 from ciml.app.follow import follow, recorded_row, settle
 from ciml.app.ports import Ledger, Registry, Store
-from ciml.core.entries import Adoption, Entry, Judgement, Override, Promotion, Registration
+from ciml.app.proposal import Entries, Proposal
+from ciml.core.entries import Entry, Promotion
 from ciml.core.errors import CimlError, RaceError, RejectedError, ServiceError, TrustError, UsageError
-from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath
+from ciml.core.ids import ModelName
 from ciml.core.ledger import LedgerState
-from ciml.core.pipeline import Scalar
 from ciml.core.registration import (
     Answer,
     Claim,
@@ -34,37 +33,10 @@ from ciml.core.registration import (
     learned,
     next_step,
 )
-from ciml.core.registry import NewVersion, Row, TrackedRun, checked_alias
-from ciml.core.results import Output
+from ciml.core.registry import NewVersion, Row, checked_alias
 from ciml.core.succession import Stale, extend
 from ciml.core.value import Value
-from ciml.core.verdict import Status, Verdict
-
-
-class Proposal(Value, frozen=True, kw_only=True):
-    """A model that a commit asks for, as it was made and judged."""
-
-    model: ModelName
-    recipe: Digest
-    commit: CommitSha
-    tree: GitOid
-    artifact: Output
-    verdict: Verdict
-    verdict_key: Digest
-    policy: Digest
-    policy_params: dict[str, Scalar | None] = {}
-    """The values of the parameters in the checks."""
-    champion: Digest | None
-    """Identity of the champion that it was judged against."""
-    promote: Literal["auto", "manual"] = "auto"
-    alias: str = "champion"
-    data: dict[RepoPath, Digest] = {}
-    """What it was trained and judged on."""
-    provenance: Digest | None = None
-    run: TrackedRun
-    """How the registry shows the run that made it."""
-    tags: dict[str, str] = {}
-    """Of the version."""
+from ciml.core.verdict import Status
 
 
 class Registered(Value, frozen=True, kw_only=True):
@@ -113,15 +85,6 @@ def register(proposal: Proposal, author: Author, services: Services, *, override
     return _Registering(proposal, author, services, override)()
 
 
-class _By(TypedDict):
-    """What all entries of one call share."""
-
-    nonce: str
-    actor: str
-    at: str
-    commit: CommitSha
-
-
 class _Registering:
     """One call: carries out the steps of `ciml.core.registration`."""
 
@@ -135,7 +98,7 @@ class _Registering:
         self._state = LedgerState(model=proposal.model)
         self._rows: dict[int, Row] = {}
         self._refusal: CimlError | None = None
-        self._by = _By(nonce=author.nonce, actor=author.actor, at=author.at, commit=proposal.commit)
+        self._entries = Entries(proposal, author, override)
 
     def __call__(self) -> Registered:
         writer = Writer(nonce=self._author.nonce)
@@ -191,8 +154,8 @@ class _Registering:
         if self._refusal:
             raise self._refusal
         verdict = self._proposal.verdict
-        if not self._let_through:
-            record_verdict(self._ledger, self._judgement, registry=self._registry.identity)
+        if self._override is None and verdict.status not in (Status.ACCEPTED, Status.UNCHANGED):
+            record_verdict(self._ledger, self._entries.judgement, registry=self._registry.identity)
             raise RejectedError(
                 f"{verdict.model} is not registered: {verdict.reason}",
                 hint=verdict.hint
@@ -200,10 +163,6 @@ class _Registering:
             )
         if self._proposal.champion != state.champion_identity:
             raise RaceError(f"the champion of {state.model} moved since {verdict.model} was judged")
-
-    @property
-    def _let_through(self) -> bool:
-        return self._override is not None or self._proposal.verdict.status in (Status.ACCEPTED, Status.UNCHANGED)
 
     # 2. and 3. The registry's rows.
 
@@ -227,89 +186,16 @@ class _Registering:
     # 4. The record.
 
     def _record(self, step: WriteRecord) -> None:
-        version = self._adoption(step.version) if step.adopts else self._registration(self._rows[step.version])
-        extension = extend(self._state, (*self._before(), version, *self._promotion(step.version)))
+        entries, number = self._entries, step.version
+        version = entries.adoption(number) if step.adopts else entries.registration(self._rows[number])
+        before = entries.before(self._registry.identity)
+        extension = extend(self._state, (*before, version, *entries.promotion(number, self._state)))
         if isinstance(extension, Stale):
             return  # the next read says what it is that moved
         try:
             self._ledger.append(self._state, extension.entries)
         except (ServiceError, TrustError) as error:
             self._refusal = error  # unless it arrived all the same: the next read tells
-
-    def _before(self) -> Sequence[Entry]:
-        proposal, author = self._proposal, self._author
-        first = genesis(proposal.model, self._registry.identity, author)
-        if self._override is None or proposal.verdict.lets_through:
-            return (first, self._judgement)
-        override = Override(
-            **self._by,
-            reason=self._override,
-            recipe=proposal.recipe,
-            verdict=proposal.verdict_key,
-            outcome=proposal.verdict.status,
-        )
-        return (first, self._judgement, override)
-
-    @property
-    def _judgement(self) -> Judgement:
-        proposal = self._proposal
-        return Judgement(
-            **self._by,
-            key=proposal.verdict_key,
-            recipe=proposal.recipe,
-            policy=proposal.policy,
-            champion=proposal.champion,
-            artifact=proposal.artifact.digest,
-            params=proposal.policy_params,
-            verdict=proposal.verdict,
-        )
-
-    def _registration(self, row: Row) -> Registration:
-        proposal = self._proposal
-        return Registration(
-            **self._by,
-            version=row.version,
-            recipe=proposal.recipe,
-            artifact=proposal.artifact,
-            run=row.run,
-            row=row.nonce,
-            created=row.created,
-            tree=proposal.tree,
-            verdict=proposal.verdict_key,
-            champion=proposal.champion,
-            metrics=proposal.verdict.metrics,
-            data=proposal.data,
-            provenance=proposal.provenance,
-        )
-
-    def _adoption(self, version: int) -> Adoption:
-        proposal = self._proposal
-        return Adoption(
-            **self._by,
-            version=version,
-            recipe=proposal.recipe,
-            tree=proposal.tree,
-            verdict=proposal.verdict_key,
-            champion=proposal.champion,
-            may_promote=self._override is not None or proposal.verdict.lets_through,
-        )
-
-    def _promotion(self, version: int) -> Sequence[Promotion]:
-        """The promotion that goes with the record, where the model promotes by itself."""
-        proposal = self._proposal
-        champion = self._state.champion
-        if proposal.promote == "manual" or (champion and champion.version == version):
-            return ()
-        return (
-            Promotion(
-                **self._by,
-                gen=len(self._state.champions) + 1,
-                version=version,
-                previous=champion.version if champion else None,
-                champion=proposal.champion,
-                verdict=proposal.verdict_key,
-            ),
-        )
 
     # What follows the record.
 
@@ -332,10 +218,9 @@ class _Registering:
         """Use the right to be promoted, where an earlier call gained it and did not come to use it."""
 
         def wanted(state: LedgerState) -> Sequence[Entry]:
-            self._state = state
-            return self._promotion(version) if state.may_promote(version) else ()
+            return self._entries.promotion(version, state) if state.may_promote(version) else ()
 
-        if self._state.may_promote(version) and self._promotion(version):
+        if wanted(self._state):
             self._state = write(self._ledger, wanted)
 
     def _notes(self, version: int) -> tuple[str, ...]:

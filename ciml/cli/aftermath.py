@@ -59,7 +59,7 @@ class Aftermath:
 
     def _record(self, item: Judged, run: RunTrace) -> None:
         author = self._registries.author()
-        entry = judgement(item, run, nonce=author.nonce, actor=author.actor, at=author.at)
+        entry = judgement(item, run, author)
         record_verdict(self._registries.ledger(item.model.name), entry, registry=self._registries.identity)
 
     def _track(self, made: Performance, run: RunTrace, *, failed: bool) -> None:

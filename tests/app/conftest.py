@@ -11,7 +11,8 @@ from ciml.adapters.ledgers.git import GitLedger
 from ciml.adapters.stores.local import LocalStore
 from ciml.app.chronicle import Author
 from ciml.app.promote import ByHand
-from ciml.app.register import Proposal, Registered, Services, register
+from ciml.app.proposal import Proposal
+from ciml.app.register import Registered, Services, register
 from ciml.core import key
 from ciml.core.entries import digest_of
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath
