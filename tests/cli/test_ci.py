@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking.client import MlflowClient
 
+from tests.cli.calls import environment, process
 from tests.cli.jobs import Jobs
 from tests.cli.ledgers import state
 from tests.mlflowserver import mlflow_server
@@ -183,6 +184,23 @@ def test_a_pull_request_registers_nothing(team: Team) -> None:
     assert (team.versions(), state(team.origin, team.model).head) == ([1], head)
 
 
+def test_a_pull_request_that_changes_words_downloads_no_data(team: Team) -> None:
+    """A stage reads data whose bytes no job could have: nobody asks for them where its recipe is the base's."""
+    assert team.jobs().push("main").job("all").code == 0
+    pipeline = CIML_YAML.replace("  MODEL:", f"  {team.model}:").replace("[notes.txt]", "[notes.txt, raw]")
+    (team.origin.path / "raw").write_text("rows")
+    assert process(team.origin.path, "data", "add", "raw", env=environment()).code == 0
+    team.origin.stage("raw.manifest.yaml", ".gitignore")
+    team.origin.commit({"ciml.yaml": pipeline}, "data")
+    team.origin.git("checkout", "-q", "-b", "words")
+    team.origin.commit({"README.md": "words\n"}, "words")
+    jobs = team.jobs().pull_request("words", 9)
+    assert jobs.job("plan", "plan").code == 0
+    assert (jobs.outputs["changed"], jobs.outputs["stages"]) == ("false", "{}")
+    assert jobs.job("settle", "settle", takes=("plan",)).code == 0
+    assert jobs.job("all").code == 0
+
+
 def test_a_fork_without_a_registry_is_not_judged(team: Team) -> None:
     """No secret reaches it, so the champion cannot be scored again: not judged, exit 0, nothing written."""
     assert team.jobs().push("main").job("all").code == 0
@@ -215,6 +233,9 @@ DEPLOYED = CIML_YAML.replace(
 )
 
 
+JOBS = ("settle", "deploy")
+
+
 def test_a_promotion_and_a_release_reach_their_environments(team: Team, tmp_path: Path) -> None:
     """One job orders, one has the target's credential, one writes the ledger; again it is there already."""
     target = tmp_path / "target"
@@ -233,9 +254,15 @@ def test_a_promotion_and_a_release_reach_their_environments(team: Team, tmp_path
         told = push.job(artifact, "record", artifacts={"ciml-settled": "settle", artifact: "deploy"})
         assert (told.code, list(state(team.origin, team.model).deployments)) == (code, served), told
     assert state(team.origin, team.model).deployments["staging"].version == 1
+    ledger, earlier = state(team.origin, team.model).head, tuple(f"../{push.folder.name}/{job}" for job in JOBS)
+    asked = team.jobs().pull_request("main", 7).job("record", "record", takes=earlier)
+    assert (asked.code, "nothing is deployed for the event pull_request" in asked.err) == (6, True), asked
 
     team.origin.git("tag", "v1.0.0")
     tag = team.jobs().tag("v1.0.0")
+    other = tag.job("other", "record", takes=earlier)
+    assert (other.code, "is for a promotion, and not for this event" in other.err) == (7, True), other
+    assert state(team.origin, team.model).head == ledger
     ordered = tag.job("settle", "settle")
     assert (ordered.code, json.loads(tag.outputs["deploy"])) == (0, ["production"]), ordered
     assert tag.job("deploy", "deploy", "production", takes=("settle",), env={**here, **no_registry}).code == 0

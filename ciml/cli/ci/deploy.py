@@ -17,7 +17,7 @@ from ciml.cli.ci.closing import environments, publish
 from ciml.cli.deploying import Deploying, asked_for
 from ciml.core.approval import Reviews
 from ciml.core.deployment import DeployOrder, Receipt
-from ciml.core.errors import CimlError, ConfigurationError, ExitCode, TrustError
+from ciml.core.errors import CimlError, ConfigurationError, ExitCode, IntegrityError, TrustError
 from ciml.core.handover import SETTLED, may_tell_of_deployment
 from ciml.core.ids import CommitSha
 from ciml.core.report import DeploymentLine, Report, deployments_text
@@ -105,7 +105,14 @@ def deploy(call: Call) -> ExitCode:
 
 
 def record(call: Call) -> ExitCode:
-    """Write the receipts into the ledger, and say what became of every order; one without a receipt has failed."""
+    """Write the receipts into the ledger, and say what became of every order; one without a receipt has failed.
+
+    Raises:
+        TrustError: the event deploys nothing.
+        IntegrityError: a receipt is not its order's, or an order is for another event.
+    """
+    if call.rights.deploys is None:
+        raise TrustError(f"nothing is deployed for the event {call.event.name}")
     deploying, code = _deploying(call), ExitCode.OK
     receipts = {
         item.id: item
@@ -114,6 +121,8 @@ def record(call: Call) -> ExitCode:
     }
     lines = []
     for item in call.taken.all("deployments", DeployOrder, of=SETTLED):
+        if item.ref != (call.event.tag or ""):
+            raise IntegrityError(f"the order {item.name} is for {item.ref or 'a promotion'}, and not for this event")
         receipt = receipts.get(item.id)
         if receipt is not None:
             deploying.record(item, receipt)
