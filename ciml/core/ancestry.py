@@ -27,6 +27,8 @@ from ciml.core.results import Output
 from ciml.core.url import bare
 from ciml.core.value import Value
 
+_LETTING_THROUGH = ("accepted", "unchanged")
+
 Fact = str | int | float | bool | None | Sequence["Fact"] | Mapping[str, "Fact"]
 
 
@@ -123,7 +125,7 @@ def ancestry(
 
     A version is tied to the runs whose recipe it has *and* whose bytes are its own: a run of the
     same recipe that made other bytes did not make it. A run whose gate rejected these bytes, or could not
-    judge them, neither asked for the version nor judged it.
+    judge them, neither asked for the version nor judged it, and nor did one of an edited work tree.
 
     Args:
         runs: what was recorded.
@@ -313,7 +315,9 @@ class _Builder:
         if model.artifact is None:
             return
         artifact = self._artifact(model.artifact)
-        self._node(Kind.ARTIFACT, artifact.removeprefix("artifact:"), model.artifact.path, _judged(model))
+        told = self.nodes[artifact].facts.get("verdict")
+        if told not in _LETTING_THROUGH or model.verdict in _LETTING_THROUGH:
+            self._node(Kind.ARTIFACT, artifact.removeprefix("artifact:"), model.artifact.path, _judged(model))
         for version in versions:
             if version.artifact != model.artifact.digest:
                 continue
@@ -333,9 +337,11 @@ def _let_through(model: ModelTrace, run: RunTrace, version: VersionLine) -> bool
 
     Only a person lets a rejected model through, at the commit that was rejected.
     """
-    if model.verdict in ("accepted", "unchanged"):
+    if run.dirty:
+        return False
+    if model.verdict in _LETTING_THROUGH:
         return True
-    at_its_commit = not run.dirty and run.commit is not None and run.commit.sha in version.commits
+    at_its_commit = run.commit is not None and run.commit.sha in version.commits
     return at_its_commit and not version.verdict.startswith("accepted")
 
 

@@ -80,6 +80,21 @@ def test_a_rejection_is_not_where_an_accepted_version_comes_from(verdict: str) -
     assert "judged by" not in {edge.how for edge in ancestry([broken], PAST).edges}
 
 
+def test_a_model_that_was_let_through_once_is_not_called_rejected() -> None:
+    """Another gate's rejection of the same bytes, before or after, does not hide why there is a version of them."""
+    rejected = changed(RUNS[1], models=(msgspec.structs.replace(RUNS[1].models[0], verdict="rejected"),))
+    for runs in ((RUNS[1], rejected), (rejected, RUNS[1])):
+        told = [node.facts["verdict"] for node in ancestry(runs, PAST).nodes.values() if "verdict" in node.facts]
+        assert set(told) == {"accepted"}
+
+
+def test_a_trial_in_an_edited_work_tree_is_not_where_a_version_comes_from() -> None:
+    """What was tried and never committed neither asked for a version of the same bytes nor judged it."""
+    hows = {edge.how for edge in ancestry([changed(RUNS[1], dirty=True)], PAST).edges}
+    assert "registered as" in hows
+    assert "judged by" not in hows
+
+
 def test_an_overridden_rejection_leads_to_the_version() -> None:
     """What a person let through at a commit was judged there."""
     rejected = msgspec.structs.replace(RUNS[1].models[0], verdict="rejected")
