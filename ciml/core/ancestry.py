@@ -316,7 +316,7 @@ class _Builder:
             return
         artifact = self._artifact(model.artifact)
         told = self.nodes[artifact].facts.get("verdict")
-        if told not in _LETTING_THROUGH or model.verdict in _LETTING_THROUGH:
+        if told not in _LETTING_THROUGH or model.verdict == "accepted":
             self._node(Kind.ARTIFACT, artifact.removeprefix("artifact:"), model.artifact.path, _judged(model))
         for version in versions:
             if version.artifact != model.artifact.digest:

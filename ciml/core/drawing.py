@@ -120,8 +120,8 @@ class _Tree:
         node = self._graph.nodes[name]
         line = "  ".join(part for part in (_what(node), *_details(node)) if part)
         if self._upwards and node.kind in (Kind.CODE, Kind.DATA):
-            commits = [self._graph.nodes[other].label for other in self._next.get(name, ())]
-            line += f"  in {some_of(commits, 3)}" if commits else ""
+            commits = dict.fromkeys(self._graph.nodes[other].label for other in self._next.get(name, ()))
+            line += f"  in {some_of(list(commits), 3)}" if commits else ""
         return line
 
 

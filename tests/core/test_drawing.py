@@ -3,7 +3,7 @@ from __future__ import annotations
 from ciml.core.ancestry import ancestry, commit_id, down, union, up, version_id
 from ciml.core.drawing import as_json, as_mermaid, as_text
 from ciml.core.history import history
-from tests.story import CHURN, DEEPER, FIRST, RUNS, TWIN, WORDS, ledger
+from tests.story import CHURN, DEEPER, FIRST, RUNS, TWIN, WORDS, changed, ledger
 
 PAST = history([ledger()], [WORDS, TWIN, DEEPER, FIRST])
 GRAPH = ancestry(RUNS[1:2], PAST, [TWIN])
@@ -39,6 +39,14 @@ churn/2  champion  accepted  accuracy 0.94  2026-11-21T02:31:02Z
   led to
     └─ deployment production  v2.0  serving"""
     )
+
+
+def test_a_commit_is_named_once_beside_a_file() -> None:
+    """Also where a run of its edited work tree read the file besides."""
+    graph = ancestry([RUNS[1], changed(RUNS[1], dirty=True)], PAST, [TWIN])
+    lines = as_text(up(graph, [SECOND]), down(graph, [SECOND]), [SECOND])
+    assert "code src/train.py  0202020  in b2b2b2b" in "\n".join(lines)
+    assert not any("b2b2b2b, b2b2b2b" in line for line in lines)
 
 
 def test_a_commit_as_text() -> None:
