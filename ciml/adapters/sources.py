@@ -17,6 +17,7 @@ from ciml.adapters.stores.meter import Meter, Unmetered
 from ciml.adapters.stores.objects import Objects
 from ciml.adapters.stores.parts import PART, Download
 from ciml.adapters.stores.session import Session
+from ciml.adapters.stores.unfinished import begun
 from ciml.core.errors import IntegrityError, RaceError
 from ciml.core.ids import Digest
 from ciml.core.s3 import S3Address
@@ -191,7 +192,7 @@ class S3Source:
             answer,
             objects,
             _digest_of(item),
-            unfinished=session.new(),
+            unfinished=begun(self._root, _digest_of(item), item.size, other=session.new()),
             moved=moved,
             damaged=damaged,
         ).begin()

@@ -56,6 +56,10 @@ class Answer:
         self.etag: str = answer["ETag"]
         self.modified = seconds(answer["LastModified"])
 
+    def close(self) -> None:
+        """Read no more of them."""
+        self._body.close()
+
     def pieces(self, *, limit: int | None = None) -> Iterator[bytes]:
         """The bytes, piece by piece; of a large object no more than `limit`.
 
@@ -78,7 +82,7 @@ class Answer:
                 hint="Look at the network, and run the same command again.",
             ) from error
         finally:
-            self._body.close()
+            self.close()
 
 
 def seconds(moment: Any) -> int:

@@ -1,4 +1,4 @@
-"""Large objects, moved in parts: many at once, and an upload goes on where a killed process left it."""
+"""Large objects, moved in parts: many at once, and each goes on where a killed process left it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from ciml.core.ids import Digest
 
 if TYPE_CHECKING:
     from ciml.adapters.stores.objects import Objects
+    from ciml.adapters.stores.unfinished import Unfinished
 
 PART = 8 << 20
 """Bytes of a part; a larger object is moved in parts."""
@@ -222,10 +223,10 @@ class Download:
     Args:
         bucket: where it comes from.
         name: what it is called there.
-        first: the answer that is there already; its first part is used.
+        first: the answer that is there already; its first part is used, unless that was here.
         objects: where it goes.
         digest: of the object.
-        unfinished: the path of a file that does not exist yet.
+        unfinished: the file that it is written to.
         moved: told of bytes.
         damaged: what to raise for wrong bytes.
         done: called once it is here.
@@ -240,7 +241,7 @@ class Download:
         objects: Objects,
         digest: Digest,
         *,
-        unfinished: str,
+        unfinished: Unfinished,
         moved: Moved,
         damaged: Callable[[Digest], IntegrityError],
         done: Callable[[], None] = lambda: None,
@@ -248,51 +249,65 @@ class Download:
     ) -> None:
         self._bucket = bucket
         self._name = name
-        self._first = first
+        self._first: Answer | None = first
+        self._size = first.size
         self._objects = objects
         self._digest = digest
-        self._path = unfinished
+        self._unfinished = unfinished
         self._moved = moved
         self._done = done
         self._damaged = damaged
         self._again = again
         self._lock = threading.Lock()
-        self._left = -(-first.size // PART)
+        self._left = 0
+        self._goes_on = False
 
     def begin(self) -> Iterator[Job]:
         """What is to be done; the last of these to end verifies the object and lets it be there."""
-        fd = os.open(self._path, files.CREATE, 0o600)
-        try:
-            os.truncate(fd, self._first.size)
-        finally:
-            os.close(fd)
-        return map(self._job, range(0, self._first.size, PART))
+        known = self._unfinished.known()
+        missing = [start for start in self._parts() if start not in known]
+        if self._first is not None and 0 in known:
+            self._first.close()
+            self._first = None
+        self._goes_on = bool(known)
+        self._moved(self._size - sum(map(self._length, missing)))
+        self._left = len(missing)
+        return map(self._job, missing) if missing else iter([self._finish])
+
+    def _parts(self) -> range:
+        return range(0, self._size, PART)
+
+    def _length(self, start: int) -> int:
+        return min(PART, self._size - start)
 
     def _job(self, start: int) -> Job:
         return lambda: self._fetch(start)
 
     def _fetch(self, start: int) -> Iterable[Job] | None:
-        stop = min(start + PART, self._first.size)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                self._write(start, stop, first=start == 0 and attempt == 1)
+                self._write(start, start + self._length(start))
                 break
             except BrokenAnswerError:
                 if attempt == _ATTEMPTS:
                     raise
                 pause(attempt)
         with self._lock:
+            self._unfinished.add(start)
             self._left -= 1
             if self._left:
                 return None
         return self._finish()
 
-    def _write(self, start: int, stop: int, *, first: bool) -> None:
-        answer = self._first if first else self._bucket.open(self._name, start, stop)
+    def _write(self, start: int, stop: int) -> None:
+        first = self._first if start == 0 else None
+        if first is not None:
+            self._first = None  # it can be read once
+        answer = first or self._bucket.open(self._name, start, stop)
         if answer is None or (not first and answer.size != stop - start):
             raise BrokenAnswerError(f"{self._bucket.address(self._name)} changed while it was read")
         place = start
-        fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = os.open(self._unfinished.path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             for piece in answer.pieces(limit=stop - start):
                 os.pwrite(fd, piece, place)
@@ -302,21 +317,28 @@ class Download:
         self._moved(stop - start)
 
     def _finish(self) -> Iterable[Job] | None:
-        fd = os.open(self._path, files.READ)
+        fd = os.open(self._unfinished.path, files.READ)
         try:
-            found = files.digest(fd, self._first.size)[0]
+            if files.digest(fd, self._size)[0] != self._digest:
+                return self._wrong()
             os.fchmod(fd, 0o444)
         finally:
             os.close(fd)
-        if found != self._digest:
-            files.discard(self._path)
-            self._moved(-self._first.size)
-            if self._again is None:
-                raise self._damaged(self._digest)
-            return self._again()
-        self._objects.publish(self._path, self._digest)
+        self._objects.publish(self._unfinished.path, self._digest)
+        self._unfinished.end()
         self._done()
         return None
+
+    def _wrong(self) -> Iterable[Job]:
+        """All anew where some of it came from an earlier process; else somebody must know."""
+        self._moved(-self._size)
+        if self._goes_on:
+            self._unfinished.forget()
+            return self.begin()
+        self._unfinished.end()
+        if self._again is None:
+            raise self._damaged(self._digest)
+        return self._again()
 
 
 def _base64(hashed: hashlib._Hash) -> str:

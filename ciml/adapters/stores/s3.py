@@ -22,6 +22,7 @@ from ciml.adapters.stores.parts import PART, Download, Moved, Upload
 from ciml.adapters.stores.partwise import PartwiseBucket
 from ciml.adapters.stores.session import Session
 from ciml.adapters.stores.tenure import Tenure
+from ciml.adapters.stores.unfinished import begun
 from ciml.core.errors import IntegrityError
 from ciml.core.ids import Digest
 
@@ -54,6 +55,7 @@ class S3Objects:
         self._bucket = bucket
         self._tenure = tenure
         self._known = known
+        self._root = root
         self._session = Session(root)
         self._objects = Objects(root, self._session)
         self._uploads = uploads
@@ -261,7 +263,7 @@ class S3Objects:
             answer,
             self._objects,
             digest,
-            unfinished=self._session.new(),
+            unfinished=begun(self._root, digest, answer.size, other=self._session.new()),
             moved=moved,
             damaged=self._is_damaged,
             done=lambda: meter.advance(1, 0),

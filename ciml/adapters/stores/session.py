@@ -97,8 +97,10 @@ class Session:
 
     def _sweep(self) -> None:
         """Remove what dead processes have left unfinished."""
+        from ciml.adapters.stores import unfinished
         from ciml.adapters.trees import remove_tree
 
+        unfinished.sweep(self._root)
         names = os.listdir(f"{self._root}/tmp")
         if names:
             alive = {name for name, _ in leases(self._root)}

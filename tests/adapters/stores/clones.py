@@ -67,8 +67,7 @@ class Clones:
 
     def empty(self) -> None:
         """Let nothing be left in the bucket."""
-        names = [{"Key": name} for name in self.service.names(self.bucket)]
-        self.service.client().delete_objects(Bucket=self.bucket, Delete={"Objects": names})
+        self.service.empty(self.bucket)
 
     def overwrite(self, name: str, data: bytes) -> None:
         """Let something else lie there."""

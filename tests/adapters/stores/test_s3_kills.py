@@ -138,6 +138,46 @@ def test_an_upload_that_the_service_has_given_up(clones: Clones, faulty: Proxy, 
     assert clones.open().read(digest) == large
 
 
+def pull_of(clones: Clones, faulty: Proxy, digest: Digest) -> Callable[[], None]:
+    return lambda: clones.open("theirs", by=faulty.service).pull([digest])
+
+
+def stopped_pull(clones: Clones, faulty: Proxy) -> Digest:
+    """A large object of which one part has not arrived in a clone whose process ended."""
+    digest = clones.open("mine").put_bytes(LARGE)
+    clones.open("mine").push([digest])
+    faulty.fail("GET", object_key(digest), "403", times=-1, after=2)
+    assert in_child(pull_of(clones, faulty, digest)) == 3
+    faulty.rules.clear()
+    return digest
+
+
+def test_a_killed_download_goes_on(clones: Clones, faulty: Proxy) -> None:
+    """The parts of a large object that have arrived are not fetched again, and nothing of it is left but the object."""
+    digest = stopped_pull(clones, faulty)
+    assert not (clones.folder / "theirs/store" / object_key(digest)).exists()
+    asked = faulty.count("GET", object_key(digest))
+
+    assert in_child(pull_of(clones, faulty, digest)) == FINISHED
+
+    assert faulty.count("GET", object_key(digest)) == asked + 2, "one to learn its size, one for the part that lacked"
+    assert clones.open("theirs").read(digest) == LARGE
+    assert os.listdir(clones.folder / "theirs/store/partial") == []
+
+
+def test_a_download_whose_parts_were_torn(clones: Clones, faulty: Proxy) -> None:
+    """What a power cut took of the parts that had arrived is found by the whole's digest, and all is fetched anew."""
+    digest = stopped_pull(clones, faulty)
+    partial = clones.folder / "theirs/store/partial" / digest
+    with partial.open("r+b") as file:
+        file.write(bytes(1 << 20))
+
+    assert in_child(pull_of(clones, faulty, digest)) == FINISHED
+
+    assert clones.open("theirs").read(digest) == LARGE
+    assert os.listdir(partial.parent) == []
+
+
 def test_killed_in_the_middle_of_a_pull(clones: Clones, faulty: Proxy, tmp_path: Path) -> None:
     """SIGKILL at any request of a pull → nothing at the target, nothing half in the store; again, all is there."""
     made = record_of("made", output_of(clones, "mine"))
