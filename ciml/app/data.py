@@ -11,10 +11,11 @@ import msgspec
 from ciml.app.datadiff import changes, tallied
 from ciml.app.faults import Faults
 from ciml.app.ports import Store, Tree
+from ciml.core.clashes import Clashes, clashes
 from ciml.core.dataset import DataState, DataStatus, Tally
 from ciml.core.errors import ConfigurationError, IntegrityError, RepositoryError, ServiceError, UsageError
 from ciml.core.ids import Digest, RepoPath
-from ciml.core.listing import Fetch
+from ciml.core.listing import Fetch, entries
 from ciml.core.manifest import Manifest, manifest_of, manifest_paths, stands_for
 from ciml.core.paths import folders, inside_fault, output_fault
 from ciml.core.results import Output
@@ -213,6 +214,13 @@ def written(manifest: Manifest, *, changed: bool, ignored_in: RepoPath | None = 
         changed=changed,
         ignored_in=ignored_in,
     )
+
+
+def clashes_of(output: Output, fetch: Fetch) -> Clashes | None:
+    """The names in a directory that not every file system can tell apart; None where it has none."""
+    if not output.directory:
+        return None
+    return clashes(lambda: (entry.path for entry in entries(output.digest, fetch)))
 
 
 # Status and update.

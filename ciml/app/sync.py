@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from ciml.app.data import Dump, Parse, readable
+from ciml.app.data import Dump, Parse, clashes_of, readable
 from ciml.app.faults import Faults
 from ciml.app.ports import Store, Tree
 from ciml.app.source import Listings, Source, is_listed, pinned, update_from_source
@@ -126,6 +126,8 @@ def arrived(tree: Tree, means: Means, wanted: Sequence[RepoPath] = ()) -> list[F
         with means.faults.of(manifest.file):
             now, told = _now(manifest, means)
             if _is_news(manifest, now, means.fetch):
+                if clashing := clashes_of(now.output, means.fetch):
+                    told = _noted(told, clashing.text)
                 found.append(Found(manifest=now, arrival=_with_table(told, manifest, now, means)))
     return found
 

@@ -130,6 +130,16 @@ def test_data_in_a_submodule(added: Calls, tmp_path: Path) -> None:
     assert [item["path"] for item in added.json("data", "status")["data"]] == ["data/raw"]
 
 
+def test_names_that_differ_in_case_alone_are_told(added: Calls) -> None:
+    """With an add and an update that takes them in, once; the data is taken all the same."""
+    fill(added, {"data/raw/A.csv": "id,x\n", "data/new/x": "1", "data/new/X": "2"})
+    words = "data/raw: A.csv and a.csv cannot lie side by side on macOS and Windows"
+    assert f"warning: {words}" in added.ok("data", "update").err
+    assert added.ok("data", "update").err == ""
+    assert "data/new: X and x cannot" in added.ok("data", "add", "data/new").err
+    assert added.ok("data", "add", "data/new").err == ""
+
+
 def test_a_link_out_of_the_data(added: Calls) -> None:
     """A link in a data directory that leads out of it is exit 6, and nothing is written."""
     (added.path / "data/raw/out").symlink_to("/etc/passwd")

@@ -58,6 +58,7 @@ def add(invocation: Invocation, paths: tuple[str, ...], to: str | None) -> int:
             path = at.path(to or _last_part(address) if address else text)
             cases.may_add(path, at.tree, at.data, outputs)
             done.append(_from_source(address, path, at) if address else cases.add(path, at.data, dump, at.store))
+        _warn_of_clashes(done, at, console)
     console.document({"data": done})
     for item in done:
         size = f"{files_text(item.files)}, {bytes_text(item.size)}"
@@ -132,6 +133,7 @@ def update(invocation: Invocation, paths: tuple[str, ...]) -> int:
             with faults.of(item.file):
                 if written := _updated(item, at, console, named=bool(paths)):
                     done.append(written)
+        _warn_of_clashes(done, at, console)
     console.document({"data": done, "faults": faults.found})
     for written in done:
         size = f"{files_text(written.files)}, {bytes_text(written.size)}"
@@ -296,4 +298,11 @@ def _what_to_commit(done: Sequence[cases.Written], at: Supplying, console: Conso
     """Say what Git has to be told."""
     files = sorted({file for item in done for file in (item.manifest, item.ignored_in) if file})
     if files:
+def _warn_of_clashes(done: Sequence[cases.Written], at: Supplying, console: Console) -> None:
+    """Say which names of new versions not every file system can tell apart."""
+    for item in done:
+        if item.changed and (found := cases.clashes_of(item, at.supply.listing)):
+            console.warn(f"{item.path}: {found.text}")
+
+
         console.line(f"To commit it: git add {at.words(files)}")
