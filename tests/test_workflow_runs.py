@@ -39,10 +39,12 @@ def _first_push(team: Team) -> None:
 
 
 def _words(team: Team) -> None:
-    """Nothing to do: no stage has a job, and the ledger stays as it is."""
+    """Nothing to do: no stage has a job, the ledger stays as it is, and nothing of MLflow is installed."""
     ledger = team.ledger()
-    worked(team.of_ciml(team.commit({"README.md": "words\n"})), "plan ciml")
+    run = team.of_ciml(team.commit({"README.md": "words\n"}))
+    worked(run, "plan ciml")
     assert (team.versions(), team.ledger()) == ([1], ledger)
+    assert {run[job]["Install more"].outcome for job in ("plan", "ciml")} == {"skipped"}
 
 
 def _other_stage(team: Team) -> None:
