@@ -55,6 +55,9 @@ class MlflowRegistry:
         self.identity = identity or bare(uri).rstrip("/")
         self._mlflow = Connection(uri, shown=self.identity)
         self._scratch = scratch
+        database = uri.removeprefix("sqlite:///")
+        # MLflow itself would put files into whatever folder somebody calls from.
+        self._beside = f"{os.path.dirname(database)}/mlartifacts" if os.path.isabs(database) and database != uri else ""
         self._folder: str | None = None
         """Where the files of the embedded registry are, wherever they were when MLflow wrote it down."""
 
@@ -281,7 +284,8 @@ class MlflowRegistry:
         found = client.get_experiment_by_name(model)
         if found is None:
             try:
-                place = os.path.join(self._folder, model) if self._folder else None
+                folder = self._folder or self._beside
+                place = os.path.join(folder, model) if folder else None
                 return str(client.create_experiment(model, artifact_location=place))
             except Exception as error:
                 if code_of(error) != "RESOURCE_ALREADY_EXISTS":

@@ -314,6 +314,19 @@ def test_an_embedded_registry_that_was_moved_still_has_its_files(
     assert not (tmp_path / "a").exists(), "new files go where the repository is now"
 
 
+def test_files_of_a_named_database_lie_beside_it(
+    model: ModelName, store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the folder that it is called from, which is somebody's work tree."""
+    artifact = made(store, tmp_path / "made", directory=True)
+    (tmp_path / "tree").mkdir()
+    monkeypatch.chdir(tmp_path / "tree")
+    registry = MlflowRegistry(f"sqlite:///{tmp_path}/new.db", scratch=str(tmp_path))
+    assert registry.verifies(create(registry, wanted(model, artifact), store), artifact)
+    assert list((tmp_path / "tree").iterdir()) == []
+    assert (tmp_path / "mlartifacts" / model).is_dir()
+
+
 def test_mlflow_is_silent_and_imported_when_first_asked(tmp_path: Path) -> None:
     """Building a registry imports no MLflow; using a new one prints nothing."""
     script = f"""
