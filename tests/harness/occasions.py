@@ -122,22 +122,33 @@ class Occasions:
             hook.unlink()
 
     def moved(self, files: Files) -> Facts:
-        """The hour has come, and the branch moves on before the first job looks: to a better model, and one more."""
+        """The hour has come, and the branch moves on before the first job looks: to a better model, and one more.
+
+        The other's alias is lost before the last job, which follows the ledger.
+        """
         team, hub = self._team, self._team.hub
         self._quietly(files)
         self._bring()
         begins, before = hub.before_step, team.versions()
-        text = team.better()
-        more = self._plain.replace("models:\n", f"models:\n  {self._name(team.model)}: {_MORE}\n")
+        text, other = team.better(), self._name(team.model)
+        more = self._plain.replace("models:\n", f"models:\n  {other}: {_MORE}\n")
 
         def moves_on(job: Job, step: StepRun) -> bool:
-            hub.before_step = begins
+            hub.before_step = loses_alias
             self._quietly({"src.txt": text, "ciml.yaml": more})
+            return begins is not None and begins(job, step)
+
+        def loses_alias(job: Job, step: StepRun) -> bool:
+            if job.place.id == "record":
+                hub.before_step = begins
+                team.lose_aliases(other)
             return begins is not None and begins(job, step)
 
         hub.before_step = moves_on
         run = self._scheduled()
-        return seen(run) | {f"{len(team.versions()) - len(before)} new version"} | self._served(text)
+        hub.before_step = begins
+        follows = {"the alias follows"} if team.aliases(other) else set()
+        return seen(run) | {f"{len(team.versions()) - len(before)} new version"} | self._served(text) | follows
 
     def broken(self, files: Files) -> Facts:
         """A source is pushed that no model can be made of."""

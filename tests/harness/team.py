@@ -172,6 +172,18 @@ class Team:
         client = MlflowClient(tracking_uri=self.server, registry_uri=self.server)
         return int(client.get_model_version_by_alias(self.model, "champion").version)
 
+    def aliases(self, model: str) -> dict[str, int]:
+        """The registry's aliases of a model, with their versions; none where it has no such model."""
+        client = MlflowClient(tracking_uri=self.server, registry_uri=self.server)
+        found = client.search_registered_models(f"name='{model}'")
+        return {alias: int(version) for row in found for alias, version in row.aliases.items()}
+
+    def lose_aliases(self, model: str) -> None:
+        """Somebody takes the aliases of a model away by hand."""
+        client = MlflowClient(tracking_uri=self.server, registry_uri=self.server)
+        for alias in self.aliases(model):
+            client.delete_registered_model_alias(model, alias)
+
     def champion(self) -> int | None:
         """What the ledger on the server says."""
         found = state(self.hub.bare, self.model).champion
