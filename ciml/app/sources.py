@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 
+from ciml.app.lookups import Lookups
+from ciml.app.modules import Modules
 from ciml.app.ports import Tree
-from ciml.app.untracked import admit_declared, admit_modules, admit_settings, glob_start
+from ciml.app.untracked import admit_declared, admit_settings, glob_start
 from ciml.core.errors import ConfigurationError, Problem
 from ciml.core.ids import GitOid, RepoPath, StageName
-from ciml.core.imports import ImportedName, closures, imports_of
+from ciml.core.imports import ImportedName
 from ciml.core.inputs import DataInput, Input, TrackedInput
 from ciml.core.manifest import Manifest, manifest_paths, stands_for
 from ciml.core.paths import folders
@@ -41,14 +43,12 @@ class Resolver:
     ) -> None:
         self._pipeline = pipeline
         self._tree = tree
-        self._imported = imported
         self._parse_manifest = parse_manifest
         self._part_of = part_of
         self.producers = Producers(pipeline.stages.values())
         """Of the pipeline's outputs."""
-        self._entries: dict[RepoPath, TreeEntry] = {}
-        self._looked_up: set[RepoPath] = set()
-        self._files: dict[RepoPath, Sequence[TreeEntry]] = {}
+        self._lookups = Lookups(tree)
+        self._modules = Modules(self._lookups, self.producers, imported)
         self._manifests: dict[RepoPath, Manifest] = {}
         self._problems: list[Problem] = []
         self._outside: dict[RepoPath, Manifest] = {}
@@ -71,14 +71,16 @@ class Resolver:
         resolved = {name: self._stage(stage) for name, stage in stages.items()}
         if self._problems:
             raise ConfigurationError(problems=self._problems)
-        return self._with_imports(resolved)
+        return self._modules.added_to(resolved, stages)
 
     @property
     def folders(self) -> frozenset[RepoPath]:
         """The folders in which declared paths and modules were looked for, and those that globs search."""
-        searched = {RepoPath(path.rpartition("/")[0]) for path in self._looked_up}
+        searched = {RepoPath(path.rpartition("/")[0]) for path in self._lookups.asked}
         globs = {glob_start(place.path) for place in self._declared() if is_glob(place.path)}
-        below = {RepoPath(above) for start in globs for file in self._below(start) for above in folders(file.path)}
+        below = {
+            RepoPath(above) for start in globs for file in self._lookups.below(start) for above in folders(file.path)
+        }
         return frozenset(searched | globs | {path for path in below if f"{path}/".startswith(tuple(globs))})
 
     def _declared(self) -> Iterator[Place]:
@@ -88,19 +90,10 @@ class Resolver:
         """Look up paths that are inputs, and the manifests that may stand for them."""
         admit_declared(paths, self._tree, self.producers)
         plain = [path for path in paths if not is_glob(path)]
-        self._look_up(plain)
-        self._look_up(file for path in plain if path not in self._entries for file in manifest_paths(path))
-
-    def _look_up(self, paths: Iterable[RepoPath]) -> None:
-        new = [path for path in dict.fromkeys(paths) if path not in self._looked_up]
-        if new:
-            self._looked_up.update(new)
-            self._entries.update(self._tree.entries(new))
-
-    def _below(self, directory: RepoPath) -> Sequence[TreeEntry]:
-        if directory not in self._files:
-            self._files[directory] = self._tree.files(directory)
-        return self._files[directory]
+        self._lookups.look_up(plain)
+        self._lookups.look_up(
+            file for path in plain if path not in self._lookups.entries for file in manifest_paths(path)
+        )
 
     # One declared input can be several: a glob, or a directory that other stages write into.
 
@@ -121,17 +114,17 @@ class Resolver:
             return [made]
         if manifest := self._manifest(place.path):
             return [_data(place, manifest)]
-        entry = self._entries.get(place.path)
+        entry = self._lookups.entries.get(place.path)
         if entry is None:
             below: list[Input] = [*self.producers.below(place, reader=stage)]
             return below or self._in_data(place) or self._through_link(stage, place)
         if entry.mode == LINK:
             return [_tracked(place.inside, entry), *self._behind(stage, entry, must=True)]
         if entry.mode == SUBMODULE:
-            self._below(entry.path)  # an error where it is not checked out
+            self._lookups.below(entry.path)  # an error where it is not checked out
         if entry.mode != DIRECTORY:
             return [_tracked(place.inside, entry)]
-        links = [file for file in self._below(place.path) if file.mode == LINK]
+        links = [file for file in self._lookups.below(place.path) if file.mode == LINK]
         behind = [item for link in links for item in self._behind(stage, link, outside=place.path)]
         return [*self._directory(stage, place, entry), *behind]
 
@@ -155,8 +148,8 @@ class Resolver:
     def _through_link(self, stage: Stage, place: Place) -> list[Input]:
         """The input at a path that leads through a linked folder: the link, and the path behind it."""
         above = [RepoPath(path) for path in reversed(folders(place.path))]
-        self._look_up(above)
-        entries = [self._entries[path] for path in above if path in self._entries]
+        self._lookups.look_up(above)
+        entries = [self._lookups.entries[path] for path in above if path in self._lookups.entries]
         link = next((entry for entry in entries if entry.mode == LINK), None)
         if link is None or link.path in self._following:
             return []
@@ -179,7 +172,7 @@ class Resolver:
         behind = self._behind_manifests(place.path)
         if not behind and not self.producers.any_below(place.path):
             return [_tracked(place.inside, entry)]
-        files = [entry for entry in self._below(place.path) if not self.producers.covers(entry.path)]
+        files = [entry for entry in self._lookups.below(place.path) if not self.producers.covers(entry.path)]
         found = [_tracked(_moved(file.path, place), file) for file in files if stands_for(file.path) not in behind]
         data = [_data(Place(path=path, inside=_moved(path, place)), behind[path]) for path in behind]
         return [*found, *data] or list(self.producers.below(place, reader=stage))
@@ -189,7 +182,7 @@ class Resolver:
         behind = {path: it for path, it in self._behind_manifests(start).items() if matches(path, place.path)}
         found: list[Input] = [
             _tracked(entry.path, entry)
-            for entry in self._below(start)
+            for entry in self._lookups.below(start)
             if matches(entry.path, place.path)
             and not self.producers.covers(entry.path)
             and stands_for(entry.path) not in behind
@@ -199,14 +192,14 @@ class Resolver:
 
     def _behind_manifests(self, directory: RepoPath) -> dict[RepoPath, Manifest]:
         """The data whose manifests lie in a directory; a file that Git tracks beside its manifest stays that."""
-        tracked = {entry.path for entry in self._below(directory)}
+        tracked = {entry.path for entry in self._lookups.below(directory)}
         standing = {path for name in tracked if (path := stands_for(name)) and path not in tracked}
-        self._look_up(file for path in standing for file in manifest_paths(path))
+        self._lookups.look_up(file for path in standing for file in manifest_paths(path))
         return {path: found for path in sorted(standing) if (found := self._manifest(path))}
 
     def _manifest(self, path: RepoPath) -> Manifest | None:
         for candidate in manifest_paths(path):
-            if candidate in self._entries:
+            if candidate in self._lookups.entries:
                 if candidate not in self._manifests:
                     text = self._tree.read(candidate)
                     assert text is not None, f"{candidate} has an entry and no bytes"
@@ -217,7 +210,7 @@ class Resolver:
     def _in_data(self, place: Place) -> list[Input]:
         """A part of what a manifest stands for; what else lies there does not concern the stage."""
         above = [RepoPath(path) for path in folders(place.path)]
-        self._look_up(file for path in above for file in manifest_paths(path))
+        self._lookups.look_up(file for path in above for file in manifest_paths(path))
         for path in above:
             manifest = self._manifest(path)
             if manifest is None:
@@ -229,102 +222,47 @@ class Resolver:
             self._outside[place.path] = manifest
         return []
 
-    def _nothing(self, stage: Stage, place: Place) -> Problem:
-        from difflib import get_close_matches
+    # An input that is nothing.
 
-        tracked = [entry.path for entry in self._below(RepoPath(""))]
-        behind = (stands_for(path) for path in tracked)
-        folder = {posixpath.dirname(path) for path in tracked}
-        known = [*tracked, *self.producers.paths, *folder, *(path for path in behind if path)]
-        if manifest := self._outside.get(place.path):
-            return Problem(
-                message=f"stage {stage.name}: the input {place.path!r} is not in {manifest.path}",
-                line=stage.line,
-                key=f"stages.{stage.template}.inputs",
-                hint=f"{manifest.file} stands for {'a directory without it' if manifest.directory else 'one file'}",
-            )
-        self._look_up(file for path in folders(place.path) for file in manifest_paths(RepoPath(path)))
-        data = next((path for path in folders(place.path) if self._manifest(RepoPath(path))), None)
-        near = get_close_matches(place.path, known, n=1, cutoff=0.5)
-        message = f"stage {stage.name}: the input {place.path!r} is not tracked by Git, has no manifest beside it, "
-        hint = f"the nearest path that exists is {near[0]!r}" if near else f"`git add {place.path}` if it is code"
-        above = [path for path in folders(place.path) if self._is_submodule(RepoPath(path))]
-        if above:
-            hint = f"it lies in the submodule {above[0]}, which is an input as a whole: name {above[0]}"
-        elif is_glob(place.path) and data:
-            hint = f"a pattern does not reach into data that a manifest stands for: name {data}, or a path in it"
-        elif not is_glob(place.path) and self._tree.ignores(place.path):
-            message = f"stage {stage.name}: the input {place.path!r} is ignored by Git, has no manifest beside it, "
-            hint = (
-                f"`ciml data add {place.path}` writes a manifest, `git add --force {place.path}` tracks it all the same"
-            )
+    def _nothing(self, stage: Stage, place: Place) -> Problem:
+        fault, hint = self._fault(place.path)
         return Problem(
-            message=f"{message}and no stage makes it",
+            message=f"stage {stage.name}: the input {place.path!r} {fault}",
             line=stage.line,
             key=f"stages.{stage.template}.inputs",
             hint=hint,
         )
 
+    def _fault(self, path: RepoPath) -> tuple[str, str]:
+        """Why a path is no input, and what to do."""
+        if manifest := self._outside.get(path):
+            what = "a directory without it" if manifest.directory else "one file"
+            return f"is not in {manifest.path}", f"{manifest.file} stands for {what}"
+        fault = "is not tracked by Git, has no manifest beside it, and no stage makes it"
+        above = [RepoPath(folder) for folder in folders(path)]
+        self._lookups.look_up([*above, *(file for folder in above for file in manifest_paths(folder))])
+        if submodule := next((folder for folder in above if self._is_submodule(folder)), None):
+            return fault, f"it lies in the submodule {submodule}, which is an input as a whole: name {submodule}"
+        if not is_glob(path) and self._tree.ignores(path):
+            ignored = "is ignored by Git, has no manifest beside it, and no stage makes it"
+            return ignored, f"`git add --force {path}` tracks it all the same"
+        if is_glob(path) and (data := next((folder for folder in above if self._manifest(folder)), None)):
+            return fault, f"a pattern does not reach into data that a manifest stands for: name {data}, or a path in it"
+        near = self._nearest(path)
+        return fault, f"the nearest path that exists is {near!r}" if near else f"`git add {path}` if it is code"
+
     def _is_submodule(self, path: RepoPath) -> bool:
-        self._look_up([path])
-        return path in self._entries and self._entries[path].mode == SUBMODULE
+        return path in self._lookups.entries and self._lookups.entries[path].mode == SUBMODULE
 
-    # Python modules that are imported, directly or not.
+    def _nearest(self, path: RepoPath) -> str | None:
+        """The path of code, data or an output that looks most like this one."""
+        from difflib import get_close_matches
 
-    def _with_imports(self, resolved: dict[StageName, tuple[Input, ...]]) -> dict[StageName, tuple[Input, ...]]:
-        starts = {
-            name: (tuple(self._python_files(inputs)), self._pipeline.stages[name].workdir)
-            for name, inputs in resolved.items()
-        }
-        reached = closures(
-            {group for group in starts.values() if group[0]}, look_up=self._directories, imports=self._imports
-        )
-        return {
-            name: self._add(inputs, reached[starts[name]]) if starts[name] in reached else inputs
-            for name, inputs in resolved.items()
-        }
-
-    def _python_files(self, inputs: Sequence[Input]) -> list[RepoPath]:
-        files: list[RepoPath] = []
-        for item in inputs:
-            if isinstance(item, TrackedInput) and item.mode == DIRECTORY:
-                below = [entry for entry in self._below(item.path) if entry.path.endswith(".py")]
-                self._entries.update((entry.path, entry) for entry in below)
-                files += [entry.path for entry in below]
-            elif isinstance(item, TrackedInput) and item.path.endswith(".py"):
-                self._entries[item.path] = TreeEntry(path=item.path, mode=item.mode, oid=item.oid)
-                files.append(item.path)
-        return files
-
-    def _directories(self, paths: Collection[RepoPath]) -> Mapping[RepoPath, bool]:
-        """Those of the paths that Git tracks -> whether it is a directory."""
-        self._look_up(paths)
-        missing = [path for path in paths if path not in self._entries]
-        if missing and admit_modules(missing, self._tree, self.producers):
-            self._looked_up.difference_update(missing)
-            self._files.clear()
-            self._look_up(missing)
-        return {path: self._entries[path].mode == DIRECTORY for path in paths if path in self._entries}
-
-    def _imports(self, files: Collection[RepoPath]) -> Mapping[RepoPath, tuple[ImportedName, ...]]:
-        """What each file imports; a file is parsed once in its life."""
-        for path in files:
-            oid = self._entries[path].oid
-            if oid not in self._imported:
-                self._imported[oid] = imports_of(self._tree.read(path) or b"")
-        return {path: self._imported[self._entries[path].oid] for path in files}
-
-    def _add(self, inputs: tuple[Input, ...], modules: Mapping[RepoPath, RepoPath]) -> tuple[Input, ...]:
-        have = {item.path for item in inputs if isinstance(item, TrackedInput)}
-        folders = tuple(f"{item.path}/" for item in inputs if isinstance(item, TrackedInput) and item.mode == DIRECTORY)
-        added = [
-            TrackedInput(
-                inside=path, path=path, mode=self._entries[path].mode, oid=self._entries[path].oid, because=importer
-            )
-            for path, importer in sorted(modules.items())
-            if path not in have and not path.startswith(folders) and not self.producers.covers(path)
-        ]
-        return (*inputs, *added)
+        tracked = [entry.path for entry in self._lookups.below(RepoPath(""))]
+        behind = (stands_for(file) for file in tracked)
+        above = {posixpath.dirname(file) for file in tracked}
+        known = [*tracked, *self.producers.paths, *above, *(file for file in behind if file)]
+        return next(iter(get_close_matches(path, known, n=1, cutoff=0.5)), None)
 
 
 def _tracked(inside: RepoPath, entry: TreeEntry) -> TrackedInput:
