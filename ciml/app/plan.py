@@ -17,7 +17,7 @@ from ciml.core.ids import CommitSha, RepoPath, StageName, is_commit_id
 from ciml.core.inputs import DataInput, TrackedInput
 from ciml.core.params import differences
 from ciml.core.paths import folders
-from ciml.core.pipeline import Pipeline, Stage
+from ciml.core.pipeline import Pipeline
 from ciml.core.plan import Graph, Plan, plan_stages
 from ciml.core.reasons import Before, Reasons
 from ciml.core.value import Value
@@ -178,11 +178,16 @@ def _compare(project: Project, graph: Graph, base: CommitSha | None, unknown: st
         changed = project.history.changed(base, project.tree.commit if not project.tree.dirty else None)
         before = project.history.commit_tree(base)
         params = _params_that_differ(project, graph, before, changed)
-        stages = _stages_before(project, before) if CONFIGURATION in changed else None
+        declared = _declared_before(project, before) if CONFIGURATION in changed else None
     except RepositoryError as error:
         reason = f"cannot compare with {base[:10]}: {error.message}"
         return Before(unknown=reason), _changes(graph, graph_paths(graph), {}, reason)
-    known = Before(changed=changed, params=params, stages=stages)
+    known = Before(
+        changed=changed,
+        params=params,
+        stages=declared.stages if declared else None,
+        environment=declared is not None and declared.environment != project.pipeline.environment,
+    )
     return known, _changes(graph, changed, params, None)
 
 
@@ -218,9 +223,9 @@ def _params_that_differ(project: Project, graph: Graph, before: Tree, changed: f
     return clauses
 
 
-def _stages_before(project: Project, before: Tree) -> dict[StageName, Stage]:
-    """The stages as the base declares them; none where its configuration cannot be read any more."""
+def _declared_before(project: Project, before: Tree) -> Pipeline:
+    """What the base declares; without stages where its configuration cannot be read any more."""
     try:
-        return project.documents.pipeline(before).stages
+        return project.documents.pipeline(before)
     except ConfigurationError:
-        return {}
+        return Pipeline(stages={})

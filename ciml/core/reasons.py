@@ -24,6 +24,8 @@ class Before(Value, frozen=True, kw_only=True):
     """Dotted path of a parameter that differs -> `params.yaml: train.lr 0.1 -> 0.05`."""
     stages: dict[StageName, Stage] | None = None
     """The stages as they were declared; None when the declarations are the same."""
+    environment: bool = False
+    """Whether another environment was asked for."""
 
 
 class Reasons:
@@ -74,6 +76,8 @@ class Reasons:
         environment = self._graph.pipeline.environment
         if environment and environment.requirements in self._before.changed:
             clauses.append(f"{environment.requirements} changed")
+        elif self._before.environment and self._before.stages:
+            clauses.append("the environment changed")
         return clauses
 
     def _differs(self, path: RepoPath) -> bool:

@@ -135,6 +135,15 @@ def test_requirements_without_exact_versions_draw_a_warning(ciml: Calls) -> None
     assert "requirements.txt:1: an editable install: -e ." in refused.err
 
 
+def test_another_environment_is_a_reason(ciml: Calls) -> None:
+    """One that is new, or of another Python, is told as what it is."""
+    stages = 'stages:\n  a: {run: "true"}\n'
+    ciml.repo.commit({"ciml.yaml": f"version: 1\n{stages}"})
+    ciml.ok("run")
+    ciml.repo.write({"ciml.yaml": f'version: 1\nenvironment: {{python: "3.11"}}\n{stages}'})
+    assert "run  a  the environment changed" in ciml.ok("plan").out
+
+
 def test_errors_and_their_codes(ciml: Calls) -> None:
     """Usage 2, configuration 3, repository 4: one error, one hint, no traceback."""
     ciml.repo.commit({"x": ""})

@@ -96,6 +96,22 @@ def test_the_requirements_file() -> None:
     assert why(changed=("requirements.txt",), requirements="requirements.txt") == "requirements.txt changed"
 
 
+def test_another_environment() -> None:
+    """Another Python, or a requirements file where there was none: the reason of every stage."""
+    known = Before(changed=frozenset({RepoPath("ciml.yaml")}), environment=True, stages={TRAIN: STAGE})
+    graph = Graph(
+        pipeline=Pipeline(stages={TRAIN: STAGE}),
+        order=(TRAIN,),
+        inputs={TRAIN: ()},
+        conditions={},
+        waits={TRAIN: ()},
+        recipes={TRAIN: Digest("0" * 64)},
+        runtime=Runtime(python=None, requirements=None, platform="any"),
+        producers=Producers([STAGE]),
+    )
+    assert Reasons(graph, known).why(TRAIN) == "the environment changed"
+
+
 def test_many_clauses_are_counted() -> None:
     """Three are shown, the others counted."""
     inputs = [tracked(f"{name}.py") for name in "abcde"]
