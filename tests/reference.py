@@ -5,6 +5,7 @@ python -m tests.reference     write docs/commands.md and the tables of docs/ciml
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,8 +178,13 @@ def command_page() -> str:
 
 
 def _help(command: click.Command) -> str:
-    paragraphs = (command.help or "").split("\n\n")
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    return "\n\n".join(_paragraph(text) for text in inspect.cleandoc(command.help or "").split("\n\n"))
+
+
+def _paragraph(text: str) -> str:
+    """A paragraph on one line; one that click is told to leave as it is stands as it is."""
+    kept = text.removeprefix("\b\n")
+    return " ".join(text.split()) if kept == text else f"```text\n{kept}\n```"
 
 
 def _options(command: click.Command) -> list[str]:

@@ -454,6 +454,11 @@ def test_diff(added: Calls) -> None:
     out = added.ok("data", "diff", "HEAD~1", "HEAD").out
     assert "data/raw: 1 changed (+10 bytes, -9 bytes)\n  ~ data/raw/b.csv  9 bytes -> 10 bytes" in out
     assert added.ok("data", "diff", "HEAD", "HEAD").out == "No data differs.\n"
+    fill(added, {"data/one.csv": "12"})
+    told = added.ok("data", "diff", "HEAD").err
+    assert told == "warning: data/one.csv: edited on disk, which no manifest says yet: `ciml data update`\n"
+    fill(added, {"data/one.csv": "1"})
+    assert added.ok("data", "diff", "HEAD").err == ""
     assert "data/one.csv is new: 1 added" in added.ok("data", "diff", "HEAD").out
 
 

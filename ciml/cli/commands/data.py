@@ -19,7 +19,7 @@ from ciml.cli.invocation import Invocation
 from ciml.cli.moving import Moving
 from ciml.cli.supplying import Supplying
 from ciml.cli.wiring import Place, open_place
-from ciml.core.amounts import bytes_text, files_text
+from ciml.core.amounts import bytes_text, files_text, some_of
 from ciml.core.dataset import DataDifference, DataStatus
 from ciml.core.errors import ConfigurationError, ExitCode, UsageError
 from ciml.core.ids import RepoPath
@@ -210,7 +210,8 @@ def push(invocation: Invocation, paths: tuple[str, ...]) -> int:
     told = [{"path": item.path, "manifest": item.file, "pushed": pushed} for item, pushed in done]
     console.document({"data": told, "objects": meter.objects, "bytes": meter.size, "faults": faults.found})
     moved = f"{meter.objects:,} new objects, {bytes_text(meter.size)}" if meter.objects else "nothing new"
-    console.line(f"{', '.join(item.path for item, pushed in done if pushed) or 'no data'}: {moved}")
+    whose = ", ".join(item.path for item, pushed in done if pushed) or ("listings" if meter.objects else "no data")
+    console.line(f"{whose}: {moved}")
     for item in (item for item, pushed in done if not pushed):
         console.line(f"{item.path}: not here" + (f", and its bytes stay in {item.source}" if item.source else ""))
     return show_faults(faults, console)
@@ -254,12 +255,12 @@ def sync(
 
 @command.command("diff")
 @click.argument("before", metavar="A")
-@click.argument("after", metavar="B", required=False)
+@click.argument("after", metavar="[B]", required=False)
 @click.argument("path", metavar="[PATH]", required=False)
 @click.option("--tables", is_flag=True, help="Say rows and columns, too; the tables that differ are fetched and read.")
 @click.pass_obj
 def diff(invocation: Invocation, before: str, after: str | None, path: str | None, tables: bool) -> int:
-    """Show the data files that differ between the commits A and B, or A and the work tree."""
+    """Show the data files that differ between the commits A and B, or A and the work tree's manifests."""
     console = Console(invocation)
     with open_place(invocation) as place:
         at = Supplying(place, invocation)
@@ -275,6 +276,8 @@ def diff(invocation: Invocation, before: str, after: str | None, path: str | Non
         )
         found = [difference(name, old.get(name), new.get(name), at.supply.listing) for name in wanted]
         found = [item for item in found if item.before != item.after]
+        here = [item for item in new.values() if after is None and item.md5 is None]
+        edited = [item.path for item in here if at.data.is_edited(item.path, item.digest)]
         if tables:
             found = [_with_table(item, old.get(item.path), new.get(item.path), at, place) for item in found]
     console.document({"before": before, "after": after, "data": found})
@@ -283,6 +286,8 @@ def diff(invocation: Invocation, before: str, after: str | None, path: str | Non
             console.line(line)
     if not found:
         console.line("No data differs.")
+    if edited:
+        console.warn(f"{some_of(edited, 3)}: edited on disk, which no manifest says yet: `ciml data update`")
     return ExitCode.OK
 
 
@@ -294,10 +299,6 @@ def _with_table(
     return msgspec.structs.replace(item, table=table_difference(before, after, at.supply, at.store, place.tables()))
 
 
-def _what_to_commit(done: Sequence[cases.Written], at: Supplying, console: Console) -> None:
-    """Say what Git has to be told."""
-    files = sorted({file for item in done for file in (item.manifest, item.ignored_in) if file})
-    if files:
 def _warn_of_clashes(done: Sequence[cases.Written], at: Supplying, console: Console) -> None:
     """Say which names of new versions not every file system can tell apart."""
     for item in done:
@@ -305,4 +306,8 @@ def _warn_of_clashes(done: Sequence[cases.Written], at: Supplying, console: Cons
             console.warn(f"{item.path}: {found.text}")
 
 
+def _what_to_commit(done: Sequence[cases.Written], at: Supplying, console: Console) -> None:
+    """Say what Git has to be told."""
+    files = sorted({file for item in done for file in (item.manifest, item.ignored_in) if file})
+    if files:
         console.line(f"To commit it: git add {at.words(files)}")
