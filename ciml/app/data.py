@@ -164,7 +164,8 @@ def may_add(path: RepoPath, tree: Tree, data: DataFiles, outputs: Iterable[RepoP
             raise ConfigurationError(f"{path} overlaps {other}, which {file} stands for")
     if data.tracked(path):
         raise RepositoryError(
-            f"Git tracks {path}, so it needs no manifest", hint=f"To take it out of Git: git rm -r --cached {path}"
+            f"Git tracks {path}, so it needs no manifest",
+            hint=f"To take it out of Git and add it then: git rm -r --cached {path}",
         )
     if rule := data.ignored_by(own):
         raise RepositoryError(

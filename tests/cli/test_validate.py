@@ -9,7 +9,7 @@ def test_a_valid_project(ciml: Calls) -> None:
     """Stages and models are counted; nothing is written."""
     text = "version: 1\nstages:\n  a: {run: ls, outputs: [x]}\nmodels:\n  m: {path: x, promote: manual}\n"
     ciml.repo.commit({"ciml.yaml": text})
-    assert "ciml.yaml is valid: 1 stages, models: m." in ciml.ok("validate").out
+    assert "ciml.yaml is valid: 1 stage, models: m." in ciml.ok("validate").out
     found = ciml.json("validate")
     assert (found["valid"], found["problems"]) == (True, [])
     assert ciml.repo.git("status", "--porcelain") == ""

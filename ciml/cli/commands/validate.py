@@ -36,5 +36,6 @@ def command(invocation: Invocation, params: dict[str, str]) -> int:
     for warning in warnings:
         console.warn(warning)
     models = ", ".join(project.pipeline.models) or "none"
-    console.line(f"ciml.yaml is valid: {len(graph.order)} stages, models: {models}.")
+    stages = "1 stage" if len(graph.order) == 1 else f"{len(graph.order):,} stages"
+    console.line(f"ciml.yaml is valid: {stages}, models: {models}.")
     return ExitCode.OK
