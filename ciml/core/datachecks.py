@@ -7,7 +7,9 @@ is missing or cannot be compared fails with its reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+
+import msgspec
 
 from ciml.core.drift import lost, shifts
 from ciml.core.findings import suggestion
@@ -103,7 +105,7 @@ def _findings(rules: DataRules, facts: Facts, references: Sequence[Reference]) -
     if rules.rows_change is not None:
         yield from _growth(rules.rows_change, facts, references)
     if rules.max_psi is not None:
-        yield from _drift(rules.max_psi, facts, references)
+        yield from _drift(rules.max_psi, facts, references, rules.may_drift)
 
 
 def _finding(
@@ -229,8 +231,10 @@ def _growth(change: float, facts: TableFacts, references: Sequence[Reference]) -
         yield _finding(check, passed=passed, left=facts.rows, right=before.rows, comparison=True)
 
 
-def _drift(limit: float, facts: TableFacts, references: Sequence[Reference]) -> Iterator[Finding]:
-    """The column that moved most since every champion's training."""
+def _drift(
+    limit: float, facts: TableFacts, references: Sequence[Reference], ignored: Collection[str]
+) -> Iterator[Finding]:
+    """The column that moved most since every champion's training, of those that are not ignored."""
     if not references:
         yield _finding(f"psi <= {limit:g} against the champion's data", passed=True, detail=_FIRST, comparison=True)
     for reference in references:
@@ -239,6 +243,8 @@ def _drift(limit: float, facts: TableFacts, references: Sequence[Reference]) -> 
         if isinstance(before, NoTable):
             yield _finding(check, passed=False, right=limit, detail=before.reason, comparison=True)
             continue
+        asked = tuple(column for column in before.columns if column.name not in ignored)
+        before = msgspec.structs.replace(before, columns=asked)
         found, gone = shifts(before, facts), lost(before, facts)
         over = [item for item in found if item.psi > limit]
         told = [

@@ -46,6 +46,7 @@ def _rules(document: Document, found: Findings) -> Iterator[DataRules]:
             rows_change=None if rows is UNSET or rows.change is UNSET else share(rows.change),
             columns=tuple(_column(column, wanted) for column, wanted in keys.columns.items()),
             max_psi=None if drift is UNSET or drift.max_psi is UNSET else drift.max_psi,
+            may_drift=() if drift is UNSET else tuple(drift.ignore),
         )
 
 

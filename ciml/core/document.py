@@ -269,6 +269,7 @@ class DriftKeys(Keys, frozen=True, kw_only=True):
     max_psi: Annotated[
         Annotated[float, Meta(ge=0)] | UnsetType, _about("Population stability index, of any numeric column.")
     ] = UNSET
+    ignore: Annotated[list[str], _about("Columns that move by nature: row numbers, times.")] = []
 
 
 class DataKeys(Keys, frozen=True, kw_only=True):

@@ -253,6 +253,8 @@ class DataRules(Value, frozen=True, kw_only=True):
     columns: tuple[ColumnRule, ...] = ()
     max_psi: float | None = None
     """Of any numeric column, against the champion's data."""
+    may_drift: tuple[str, ...] = ()
+    """Columns of which that is not asked."""
 
     @property
     def compare(self) -> bool:

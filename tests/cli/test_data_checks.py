@@ -116,6 +116,24 @@ def test_drift_against_the_champions_data(checked: Calls) -> None:
     assert "1 of 10 checks did not hold: rows within 0.5 of those of m version 1" in answer.out
 
 
+def numbered(seed: int, start: int) -> str:
+    """400 rows with a number that goes on where the last file ended."""
+    head, *lines = rows(seed, 400).splitlines()
+    return "\n".join([f"id,{head}", *(f"{start + place},{line}" for place, line in enumerate(lines)), ""])
+
+
+def test_drift_of_row_numbers(checked: Calls) -> None:
+    """A column that moves with every arrival rejects it, until `ignore` names it."""
+    commit(checked, {"a.csv": numbered(1, 0), "b.csv": numbered(2, 400)})
+    checked.ok("run")
+    checked.ok("register")
+    commit(checked, {"a.csv": numbered(3, 800)})
+    answer = checked("run")
+    assert (answer.code, "      id " in answer.out) == (10, True), answer
+    checked.repo.commit({"ciml.yaml": YAML.replace("0.2}", "0.2, ignore: [id]}")})
+    checked.ok("run")
+
+
 def test_drift_of_data_that_a_stage_before_the_training_reads(checked: Calls) -> None:
     """What trained the champion is what lies behind its training data too, not only what its own stage was given."""
     direct = 'train: {run: "cat data/raw/*.csv | wc -l > model.txt", inputs: [data/raw]'

@@ -176,6 +176,16 @@ def test_drift() -> None:
     assert "by chance 0.1" in drift.detail
 
 
+def test_columns_that_move_by_nature() -> None:
+    """Row numbers and times that are to be ignored do not decide, moved or gone; the rest still does."""
+    moved = table(column(distribution=numbers(*(value + 50.0 for value in range(100)))))
+    other = column("other", distribution=numbers(*map(float, range(100))))
+    for ignored, passed in (((), False), (("gone",), False), (("age",), False), (("age", "gone"), True)):
+        before = reference(table(*BEFORE.columns, other))
+        verdict = judged(table(*moved.columns, other), max_psi=0.2, may_drift=ignored, references=(before,))
+        assert verdict.lets_through is passed, ignored
+
+
 def test_rows_change() -> None:
     """A share of the champion's rows, both ways, at its limit still allowed."""
     for rows, passed in ((50, True), (150, True), (49, False), (151, False)):
