@@ -118,7 +118,7 @@ def test_c114_no_room_for_what_is_pulled(ciml: Calls, faults: Proxy) -> None:
     assert (done.returncode, done.stderr.splitlines()[-2:]) == (
         5,
         [
-            "error: cannot write to the store: File too large",
+            "error: data/raw.manifest.yaml: cannot write to the store: File too large",
             "hint: Run the same command again; what was done so far is kept.",
         ],
     )
