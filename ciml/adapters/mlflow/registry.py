@@ -6,21 +6,20 @@ digests hold. MLflow is imported with the first question, since that takes more 
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ciml.adapters.mlflow import artifacts
 from ciml.adapters.mlflow.answers import NONCE, RECIPE, STATE, row_of
 from ciml.adapters.mlflow.client import Connection, code_of
 from ciml.adapters.mlflow.embedded import make_database
-from ciml.core.errors import IntegrityError, RepositoryError, ServiceError
+from ciml.adapters.mlflow.runs import Runs, fitting
+from ciml.core.errors import IntegrityError, ServiceError
 from ciml.core.ids import Digest, ModelName
-from ciml.core.registry import Dataset, NewVersion, Row, TrackedRun, checked_alias
+from ciml.core.registry import NewVersion, Row, TrackedRun, checked_alias
 from ciml.core.results import Output
 from ciml.core.url import bare
 
@@ -30,17 +29,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-KEY = "ciml.run-key"
-_FULL_DIGEST = "ciml.digest"
-
-_PARAMS_A_BATCH = 100
-_METRICS_A_BATCH = 800
-_LONGEST_VALUE = 5000
-_LONGEST_DATASET_DIGEST = 36
-"""Characters that MLflow keeps; the whole digest is a tag of the input, and in its source."""
-
-_NOT_IN_NAMES = re.compile(r"[^\w .:/-]", re.ASCII)
-
 
 class MlflowRegistry:
     """An MLflow server or database.
@@ -49,25 +37,27 @@ class MlflowRegistry:
         uri: of the server or the database.
         identity: what the ledger calls this registry.
         scratch: a folder of our own, for files on their way.
+        folder: where the files of the embedded registry are, wherever they were when MLflow wrote it down.
     """
 
-    def __init__(self, uri: str, *, identity: str = "", scratch: str) -> None:
+    def __init__(self, uri: str, *, identity: str = "", scratch: str, folder: str | None = None) -> None:
         self.identity = identity or bare(uri).rstrip("/")
         self._mlflow = Connection(uri, shown=self.identity)
         self._scratch = scratch
-        database = uri.removeprefix("sqlite:///")
-        # MLflow itself would put files into whatever folder somebody calls from.
-        self._beside = f"{os.path.dirname(database)}/mlartifacts" if os.path.isabs(database) and database != uri else ""
-        self._folder: str | None = None
-        """Where the files of the embedded registry are, wherever they were when MLflow wrote it down."""
+        self._folder = folder
+        self._runs = Runs(self._mlflow, folder or _beside(uri), shown=self.identity)
 
     @classmethod
     def embedded(cls, folder: str) -> MlflowRegistry:
         """The registry below `folder`: a database and a folder of files, made when first used."""
         os.makedirs(folder, exist_ok=True)
         database = os.path.join(folder, "mlflow.db")
-        registry = cls(f"sqlite:///{database}", identity="embedded", scratch=os.path.join(folder, "tmp"))
-        registry._folder = os.path.join(folder, "artifacts")
+        registry = cls(
+            f"sqlite:///{database}",
+            identity="embedded",
+            scratch=os.path.join(folder, "tmp"),
+            folder=os.path.join(folder, "artifacts"),
+        )
         make_database(database, shown=registry.identity)
         return registry
 
@@ -113,12 +103,19 @@ class MlflowRegistry:
                     model,
                     f"{run.info.artifact_uri}/{artifacts.MODEL}",
                     run.info.run_id,
-                    tags={**_fitting(new.tags), RECIPE: new.run.recipe, NONCE: new.nonce, STATE: "tentative"},
+                    tags={**fitting(new.tags), RECIPE: new.run.recipe, NONCE: new.nonce, STATE: "tentative"},
                     await_creation_for=0,
                 )
                 return row_of(made, model, shown=self.identity)
         except ServiceError:
             return None
+
+    def _make_model(self, model: ModelName) -> None:
+        try:
+            self._mlflow.client.create_registered_model(model)
+        except Exception as error:
+            if code_of(error) != "RESOURCE_ALREADY_EXISTS":
+                raise
 
     def confirm(self, row: Row) -> None:
         """Show people that the row is a registered version. The record says so; this repeats it."""
@@ -222,7 +219,7 @@ class MlflowRegistry:
     def log(self, run: TrackedRun) -> str:
         """The id of a run that shows this outcome; one for each key, however often it is asked for."""
         with self._mlflow.asking(f"log a run of {run.model}"):
-            entity = self._tracked(run, run.key)
+            entity = self._runs.tracked(run, run.key)
             with artifacts.scratch(self._scratch) as folder:
                 artifacts.write(run.files, folder)
                 self._put(folder, entity)
@@ -232,78 +229,7 @@ class MlflowRegistry:
     def _run_for(self, new: NewVersion) -> Run:
         """The run of a recipe and its bytes: one that a killed writer left is used on, not left lying."""
         with self._mlflow.asking(f"log a run of {new.run.model}"):
-            return self._tracked(new.run, Digest(new.artifact.digest))
-
-    def _tracked(self, run: TrackedRun, key: Digest) -> Run:
-        client = self._mlflow.client
-        experiment = self._experiment(run.model)
-        question = f"tags.`{RECIPE}` = '{run.recipe}' and tags.`{KEY}` = '{key}'"
-        found = client.search_runs([experiment], question, max_results=1, order_by=["attributes.start_time ASC"])
-        known = found[0].data.params if found else {}
-        entity = (
-            found[0] if found else client.create_run(experiment, tags={RECIPE: run.recipe, KEY: key}, run_name=run.name)
-        )
-        try:
-            self._describe(entity.info.run_id, run, known)
-        except Exception as error:
-            # Two writers of one run, or of one dataset, at once: one of them hears of the other's rows, the second
-            # time of none.
-            if code_of(error) in ("", "TEMPORARILY_UNAVAILABLE"):
-                raise
-            self._describe(entity.info.run_id, run, client.get_run(entity.info.run_id).data.params)
-        return entity
-
-    def _describe(self, run_id: str, run: TrackedRun, known: Container[str]) -> None:
-        """Params, metrics, tags and inputs, in as few requests as MLflow's limits allow."""
-        from mlflow.entities import Dataset as MlflowDataset
-        from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
-
-        named = {_name(name): value[:_LONGEST_VALUE] for name, value in run.params.items()}
-        # MLflow refuses to hear a param twice with two values.
-        params = [Param(name, value) for name, value in sorted(named.items()) if name not in known]
-        metrics = [Metric(_name(name), value, 0, 0) for name, value in sorted(run.metrics.items())]
-        tags = [RunTag(name, value) for name, value in sorted(_fitting(run.tags).items())]
-        while params or metrics or tags:
-            self._mlflow.client.log_batch(
-                run_id, metrics[:_METRICS_A_BATCH], params[:_PARAMS_A_BATCH], tags[:_PARAMS_A_BATCH]
-            )
-            params, tags = params[_PARAMS_A_BATCH:], tags[_PARAMS_A_BATCH:]
-            metrics = metrics[_METRICS_A_BATCH:]
-        if run.data:
-            inputs = [
-                DatasetInput(
-                    MlflowDataset(data.name[:500], data.digest[:_LONGEST_DATASET_DIGEST], "ciml", _source(data)),
-                    [InputTag("mlflow.data.context", data.context), InputTag(_FULL_DIGEST, data.digest)],
-                )
-                for data in run.data
-            ]
-            self._mlflow.client.log_inputs(run_id, inputs)
-
-    def _experiment(self, model: ModelName) -> str:
-        client = self._mlflow.client
-        found = client.get_experiment_by_name(model)
-        if found is None:
-            try:
-                folder = self._folder or self._beside
-                place = os.path.join(folder, model) if folder else None
-                return str(client.create_experiment(model, artifact_location=place))
-            except Exception as error:
-                if code_of(error) != "RESOURCE_ALREADY_EXISTS":
-                    raise
-                found = client.get_experiment_by_name(model)
-        if found is None or found.lifecycle_stage != "active":
-            raise RepositoryError(
-                f"the experiment {model} was deleted in the registry {self.identity}",
-                hint=f"Restore it: mlflow experiments restore --experiment-id {found.experiment_id if found else '…'}",
-            )
-        return str(found.experiment_id)
-
-    def _make_model(self, model: ModelName) -> None:
-        try:
-            self._mlflow.client.create_registered_model(model)
-        except Exception as error:
-            if code_of(error) != "RESOURCE_ALREADY_EXISTS":
-                raise
+            return self._runs.tracked(new.run, Digest(new.artifact.digest))
 
     # Aliases.
 
@@ -328,18 +254,7 @@ class MlflowRegistry:
             raise
 
 
-def _source(data: Dataset) -> str:
-    return json.dumps({"uri": data.source or data.name, "sha256": data.digest})
-
-
-def _name(name: str) -> str:
-    """A name that MLflow takes for a metric or a param."""
-    return _NOT_IN_NAMES.sub("_", name)[:250]
-
-
-def _fitting(tags: dict[str, str]) -> dict[str, str]:
-    """Tags that MLflow neither refuses nor cuts; what is too long says where the whole is."""
-    return {
-        name: value if len(value) <= _LONGEST_VALUE else f"{value[:80]}… ({len(value)} characters: ciml/lineage.json)"
-        for name, value in tags.items()
-    }
+def _beside(uri: str) -> str | None:
+    """Where the files of a database go: MLflow itself would put them into whatever folder somebody calls from."""
+    database = uri.removeprefix("sqlite:///")
+    return f"{os.path.dirname(database)}/mlartifacts" if os.path.isabs(database) and database != uri else None
