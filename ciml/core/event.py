@@ -276,4 +276,6 @@ def notices(event: Event) -> tuple[str, ...]:
     if event.kind is Kind.PULL_REQUEST and event.fork:
         base = event.base_branch or "the base"
         return (f"An untrusted evaluation: a fork's code has measured itself. {base} measures again, once merged.",)
+    if event.branch and event.kind in _ABOUT_A_REF and not event.default_branch and event.tag is None:
+        return ("Nothing is registered: which branch is the default one is not known, since `origin` names none.",)
     return ()

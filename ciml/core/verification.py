@@ -155,6 +155,11 @@ def tag_refusal(
         on_branch: whether the default branch has the commit; None where there is no remote to ask.
         branch: the default branch.
     """
+    if on_branch is False and not branch:
+        return TrustError(
+            f"tag commit not on a protected branch: {name} names {commit[:12]}, and `origin` names no default branch",
+            hint="Set it there: in GitHub's settings, or with git symbolic-ref HEAD refs/heads/NAME.",
+        )
     if on_branch is False:
         return TrustError(
             f"tag commit not on a protected branch: {name} names {commit[:12]}, which {branch} does not have",

@@ -90,11 +90,22 @@ def test_one_job_does_everything(team: Team) -> None:
     assert jobs.outputs["verdict"] == "accepted"
     assert (jobs.outputs["model-version"], jobs.outputs["model-uri"]) == ("1", f"models:/{team.model}/1")
     assert "accepted" in jobs.summary
+    assert f"{team.model}: Registered as version 1, and promoted." in answer.out
 
     again = team.jobs().push("main").job("all")
     assert again.code == 0, again
     assert "recorded" in again.out
     assert team.versions() == [1]
+
+
+def test_where_no_registry_is_named(team: Team) -> None:
+    """The model is judged and reported, nothing is registered, and both log and summary say why; exit 0."""
+    jobs = team.jobs().push("main")
+    answer = jobs.job("all", env={"MLFLOW_TRACKING_URI": ""})
+    assert (answer.code, jobs.outputs["verdict"], team.versions()) == (0, "accepted", []), answer
+    for told in (answer.out, jobs.summary):
+        assert "Nothing is registered: no registry is named." in told
+    assert team.champion() is None
 
 
 def test_many_jobs_lead_to_one_version(team: Team) -> None:

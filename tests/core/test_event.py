@@ -84,6 +84,14 @@ def test_c009_what_a_fork_measured_is_labelled() -> None:
     assert notices(event(Kind.PULL_REQUEST, number=7)) == ()
 
 
+@pytest.mark.parametrize("kind", [Kind.PUSH, Kind.SCHEDULE, Kind.DISPATCH, Kind.MANUAL])
+def test_a_remote_that_names_no_default_branch(kind: Kind) -> None:
+    """No branch is the default one: what then is not registered is told, where the event says nothing else."""
+    [sentence] = notices(event(kind, branch="main", default_branch=""))
+    assert sentence.startswith("Nothing is registered: which branch is the default one is not known")
+    assert notices(event(kind, branch="main", default_branch="main")) == ()
+
+
 def test_c039_a_merge_group() -> None:
     """merge_group event (gh-readonly-queue/main/…) → as a pull request for writes; R0."""
     found = rights(event(Kind.MERGE_GROUP, branch="gh-readonly-queue/main/pr-104-ab", number=104))

@@ -133,14 +133,22 @@ def entry(ref: str, commit: CommitSha) -> Deployment:
     return Deployment(nonce="n", environment="production", version=1, artifact=DIGEST, ref=ref, commit=commit)
 
 
-def why(commit: CommitSha, states: list[LedgerState], *, moves: bool = False, on_branch: bool | None = True) -> str:
-    error = tag_refusal("v1", commit, states, moves=moves, on_branch=on_branch, branch="main")
+def why(
+    commit: CommitSha,
+    states: list[LedgerState],
+    *,
+    moves: bool = False,
+    on_branch: bool | None = True,
+    branch: str = "main",
+) -> str:
+    error = tag_refusal("v1", commit, states, moves=moves, on_branch=on_branch, branch=branch)
     return error.message if error else ""
 
 
 def test_c050_a_tag_off_the_branch() -> None:
     """Refused where the branch is known not to have it; where there is no remote, nobody can say."""
     assert why(ONE, [], on_branch=False).startswith("tag commit not on a protected branch: v1 names 111111111111")
+    assert why(ONE, [], on_branch=False, branch="").endswith("and `origin` names no default branch")
     assert why(ONE, [], on_branch=None) == why(ONE, [], on_branch=True) == ""
     assert why(ONE, [], on_branch=False, moves=True) != ""
 

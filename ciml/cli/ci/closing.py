@@ -70,7 +70,7 @@ class Closing:
             refusal, code = error, error.code
         versions = {str(name): became.version for name, became in self.became.items() if became.version is not None}
         show(call.head_commit, made, versions, call.console)
-        self.tell(made, code, error=refusal.message if refusal else "")
+        self._say(self.tell(made, code, error=refusal.message if refusal else ""))
         if refusal:
             raise refusal
         Aftermath(self._running).settle(made, recorded)
@@ -146,6 +146,16 @@ class Closing:
         outputs = self._outputs(made)
         publish(call, report, {**outputs, "verdict": Status.REJECTED} if data else outputs)
         return report
+
+    def _say(self, report: Report) -> None:
+        """What followed, and what there is to know, where no summary is shown: the log."""
+        console = self._call.console
+        for model in report.models:
+            console.line(f"{model.name}: {model.outcome}")
+        for line in report.deployments:
+            console.line(f"{line.environment}: {line.model} version {line.version} {line.state} {line.detail}".rstrip())
+        for notice in report.notices:
+            console.line(f"note: {notice}")
 
     def _outputs(self, made: Performance) -> dict[str, str]:
         worst = next((status for status in _WORST if any(item.verdict.status is status for item in made.judged)), "")
