@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from ciml.adapters.isolation import StageDirectory, Stages
+from ciml.adapters.isolation import StageDirectory
+from ciml.adapters.stages import Stages
 from ciml.core.errors import TrustError
 from ciml.core.ids import RepoPath
 from tests.adapters.executors.conftest import Workshop

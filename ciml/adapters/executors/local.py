@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, TypeVar
 from ciml.adapters.executors.background import Background, Outcome
 from ciml.adapters.executors.capacity import Capacity
 from ciml.adapters.executors.sandbox import Sandbox
-from ciml.adapters.isolation import Stages
 from ciml.adapters.objects import Objects
 from ciml.adapters.process import Guard, find_program, kill_marked
+from ciml.adapters.stages import Stages
 from ciml.core.errors import CimlError, ConfigurationError, ServiceError, StageError, TrustError
 from ciml.core.forgotten import Known
 from ciml.core.ids import StageName

@@ -9,11 +9,12 @@ from time import gmtime, monotonic, strftime
 from typing import TYPE_CHECKING
 
 from ciml.adapters.collection import collect
-from ciml.adapters.isolation import StageDirectory, Stages
+from ciml.adapters.isolation import StageDirectory
 from ciml.adapters.locks import Lock
 from ciml.adapters.logs import StageLog
 from ciml.adapters.objects import Objects, Source
 from ciml.adapters.process import Process, kill_marked
+from ciml.adapters.stages import Stages
 from ciml.core.order import WorkOrder
 from ciml.core.redaction import Redactor
 from ciml.core.results import Record
