@@ -199,7 +199,7 @@ def _announce(call: Call, item: DeployOrder) -> None:
 
 def _conclude(call: Call, item: DeployOrder, receipt: Receipt | None) -> DeploymentLine:
     if receipt is None:
-        reason = "its job handed no receipt on: what serves there is not known"
+        reason = "its job handed no receipt on: it did not begin, or what serves there is not known; see its log"
         _say(call, item, "failure", reason)
         return _line(item, "failed", reason)
     done = receipt.outcome == "deployed"
