@@ -140,7 +140,8 @@ def fold(model: ModelName, raw: Sequence[bytes], *, tip: str | None = None, pinn
     if pinned and (pinned.seq > len(digests) or digests[pinned.seq - 1] != pinned.digest):
         raise IntegrityError(
             f"{name}: chain broken at entry {pinned.seq}, which was read here before and is gone",
-            hint="Somebody rewrote the ledger's branch. Restore it from a clone that has the old one.",
+            hint="Somebody rewrote or deleted the ledger's branch. `git for-each-ref refs/ciml/pins` names what this "
+            "clone read last: restore the branch to that.",
         )
     state = LedgerState(model=model, tip=tip)
     return add(state, zip(entries, digests, strict=True))
