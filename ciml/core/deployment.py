@@ -176,8 +176,11 @@ def order_fault(
     told = [what for what, differs in wrong.items() if differs]
     if told:
         return IntegrityError(f"the order {order.name} is not what was decided: {', '.join(told)} differ")
+    since, hint = f"since {order.name} was decided", "Run all jobs again: what is deployed is decided anew."
     if order.previous != serving(state, order.environment):
-        return RaceError(f"another version came to serve in {order.environment} since {order.name} was decided")
+        return RaceError(f"another version came to serve in {order.environment} {since}", hint=hint)
+    if not tag and (state.champion is None or state.champion.version != order.version):
+        return RaceError(f"version {order.version} of {order.model} is no longer the champion {since}", hint=hint)
     return None
 
 

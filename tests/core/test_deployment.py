@@ -20,7 +20,7 @@ from ciml.core.deployment import (
     secrets_in,
     serving,
 )
-from ciml.core.entries import Deployment, Entry, FailedDeployment, Genesis, Registration
+from ciml.core.entries import Deployment, Entry, FailedDeployment, Genesis, Promotion, Registration
 from ciml.core.errors import IntegrityError, RaceError
 from ciml.core.ids import CommitSha, Digest, ModelName, RepoPath
 from ciml.core.ledger import LedgerState, fold
@@ -180,12 +180,25 @@ def test_an_order_is_held_against_the_ledger() -> None:
     for what, bad in forged.items():
         fault = fault_of(bad)
         assert isinstance(fault, IntegrityError) and what in fault.message
-    followed = msgspec.structs.replace(order(state=state, ref=""), commit=registration(2).commit)
-    assert fault_of(followed, tag=None) is None
-    assert fault_of(followed) and fault_of(msgspec.structs.replace(followed, commit=good.commit), tag=None)
     assert fault_of(good, targets={})
     assert isinstance(fault_of(good, state=ledger()), RaceError)
     assert good.outputs == (artifact(2), artifact(1)) and order().outputs == (artifact(2),)
+
+
+def test_an_order_that_follows_the_champion() -> None:
+    """It waited for a person's approval, and the champion is another one by now: the version is not deployed."""
+    first = Promotion(nonce="p", gen=0, version=2)
+    state, targets = ledger(first), {"production": TARGET}
+    followed = msgspec.structs.replace(order(state=state, ref=""), commit=registration(2).commit)
+    assert order_fault(followed, state, targets, tag=None, head=None) is None
+    elsewhere = msgspec.structs.replace(followed, commit=CommitSha("e" * 40))
+    assert isinstance(order_fault(elsewhere, state, targets, tag=None, head=None), IntegrityError)
+    assert isinstance(order_fault(followed, state, targets, tag="v2", head=followed.commit), IntegrityError)
+
+    moved = ledger(first, Promotion(nonce="q", gen=1, version=1, champion=state.champion_identity, by_hand=True))
+    for later in (moved, ledger()):
+        fault = order_fault(followed, later, targets, tag=None, head=None)
+        assert isinstance(fault, RaceError) and "version 2 of m is no longer the champion" in fault.message
 
 
 @pytest.mark.parametrize(
