@@ -13,7 +13,7 @@ import pytest
 from ciml.adapters.handover import Handover
 from ciml.app.release import Asked
 from ciml.cli.console import Console
-from ciml.cli.deploying import Deploying, asked_for
+from ciml.cli.deploying import NOT_WAITED, Deploying, asked_for
 from ciml.cli.invocation import Invocation
 from ciml.cli.main import main
 from ciml.cli.wiring import Place, open_place, project_at
@@ -146,15 +146,15 @@ def test_a_release_over_three_jobs(
     handover = Handover(str(tmp_path / "handover"))
     with deploying(clone, tag="v2") as (place, planning, asked):
         assert asked is not None
-        [decision] = planning.released(asked)
-        assert decision.order is not None
-        handover.write("deployments", decision.order.name, decision.order)
-        handover.export(decision.order.outputs, place.store)
+        [rollout] = planning.rollouts.released(asked, waiting=NOT_WAITED)
+        assert rollout.order is not None
+        handover.write("deployments", rollout.order.name, rollout.order)
+        handover.export(rollout.order.outputs, place.store)
 
     with deploying(second) as (place, target, _):
         handover.take_in(place.store)
         [order] = handover.all("deployments", DeployOrder, of=SETTLED)
-        assert order == decision.order
+        assert order == rollout.order
         tagged = Event(kind=Kind.TAG, name="push", tag="v2", head=order.commit)
         receipt = target.carry_out(order, handed_on=tagged)
         handover.write("receipts", order.name, receipt)
