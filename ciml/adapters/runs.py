@@ -15,7 +15,7 @@ import msgspec
 
 from ciml.adapters import files
 from ciml.core.errors import ConfigurationError
-from ciml.core.ids import CommitSha, Digest, StageName
+from ciml.core.ids import CommitSha
 from ciml.core.lineage import RunTrace, encode
 from ciml.core.value import Value
 
@@ -33,11 +33,6 @@ class _Entry(Value, frozen=True, kw_only=True):
     run: RunTrace
 
 
-class _Stage(Value, frozen=True, kw_only=True):
-    name: StageName
-    recipe: Digest
-
-
 class _Commit(Value, frozen=True, kw_only=True):
     sha: CommitSha
 
@@ -47,9 +42,6 @@ class LastRun(Value, frozen=True, kw_only=True):
 
     id: str
     commit: _Commit | None = None
-    dirty: bool = False
-    branch: str | None = None
-    stages: tuple[_Stage, ...] = ()
 
 
 class _Brief(Value, frozen=True, kw_only=True):
@@ -98,11 +90,11 @@ class RunJournal:
             if entry is not None:
                 yield entry.run
 
-    def last_run(self, *, branch: str | None = None) -> LastRun | None:
-        """The newest run in this work tree, on the branch where one is given; None when there is none."""
+    def last_run(self) -> LastRun | None:
+        """The newest run in this work tree; None when there is none."""
         for name in self._names():
             entry = self._read(name, _Brief)
-            if entry and entry.work_tree == self._work_tree and (branch is None or entry.run.branch == branch):
+            if entry and entry.work_tree == self._work_tree:
                 return entry.run
         return None
 

@@ -114,23 +114,18 @@ class Console:
         else:
             self._said = {False: [], True: []}
 
-    def columns(self, rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None) -> None:
+    def columns(self, rows: Sequence[Sequence[str]]) -> None:
         """Rows with aligned columns; a known word is coloured on a terminal."""
-        shown = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
-        if not shown:
-            return
-        widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
-        for number, row in enumerate(shown):
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
             used = len("\0".join(row).rstrip("\0 ").split("\0"))
             cells = [cell.ljust(width) for cell, width in zip(row[: used - 1], widths, strict=False)]
-            cells.append(row[used - 1])
-            self.line("  ".join(self._styled(cell, bold=bool(header) and number == 0) for cell in cells))
+            self.line("  ".join(map(_styled, (*cells, row[used - 1]))))
 
-    def _styled(self, cell: str, *, bold: bool) -> str:
-        if bold:
-            return click.style(cell, bold=True)
-        word = cell.strip()
-        return click.style(cell, fg=_COLOURS[word]) if word in _COLOURS else cell
+
+def _styled(cell: str) -> str:
+    word = cell.strip()
+    return click.style(cell, fg=_COLOURS[word]) if word in _COLOURS else cell
 
 
 def json_text(document: object) -> str:
@@ -147,10 +142,10 @@ def json_text(document: object) -> str:
 class Live:
     """How a run goes: a bar on a terminal, a line per event elsewhere."""
 
-    def __init__(self, console: Console, total: int, *, terminal: bool | None = None) -> None:
+    def __init__(self, console: Console, total: int) -> None:
         self._console = console
         self._total = total
-        self._terminal = sys.stderr.isatty() if terminal is None else terminal
+        self._terminal = sys.stderr.isatty()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._running: dict[StageName, None] = {}

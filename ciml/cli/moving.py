@@ -16,12 +16,11 @@ class Moving:
 
     Args:
         doing: what is done, such as `pushing`.
-        terminal: whether to draw; None asks stderr.
     """
 
-    def __init__(self, doing: str, *, terminal: bool | None = None) -> None:
+    def __init__(self, doing: str) -> None:
         self._doing = doing
-        self._terminal = sys.stderr.isatty() if terminal is None else terminal
+        self._terminal = sys.stderr.isatty()
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         self._task: TaskID | None = None

@@ -59,18 +59,18 @@ def other_work_trees(repository: Repository) -> list[tuple[str, CommitSha | None
     return found
 
 
-def remote_heads(repository: Repository, remote: str = "origin") -> list[tuple[str, CommitSha]]:
-    """The branches of a remote and where they are now, asked of the remote itself; ledgers are left out.
+def remote_heads(repository: Repository) -> list[tuple[str, CommitSha]]:
+    """The branches of `origin` and where they are now, asked of the remote itself; ledgers are left out.
 
     Raises:
         ServiceError: it cannot be reached.
     """
-    return [(name, commit) for name, commit in _heads(repository, remote) if not name.startswith(LEDGERS)]
+    return [(name, commit) for name, commit in _heads(repository) if not name.startswith(LEDGERS)]
 
 
-def remote_ledgers(repository: Repository, remote: str = "origin") -> list[str]:
-    """The models that have a ledger on a remote, asked of the remote itself. Raises as `remote_heads`."""
-    return [name.removeprefix(LEDGERS) for name, _ in _heads(repository, remote) if name.startswith(LEDGERS)]
+def remote_ledgers(repository: Repository) -> list[str]:
+    """The models that have a ledger on `origin`, asked of the remote itself. Raises as `remote_heads`."""
+    return [name.removeprefix(LEDGERS) for name, _ in _heads(repository) if name.startswith(LEDGERS)]
 
 
 def ledgers(repository: Repository, remote: str | None) -> list[str]:
@@ -80,11 +80,11 @@ def ledgers(repository: Repository, remote: str | None) -> list[str]:
     return [line.removeprefix(folder) for line in os.fsdecode(listed).splitlines()]
 
 
-def _heads(repository: Repository, remote: str) -> list[tuple[str, CommitSha]]:
-    answer = repository.git.ask("ls-remote", "--heads", "--end-of-options", remote, timeout_s=120.0)
+def _heads(repository: Repository) -> list[tuple[str, CommitSha]]:
+    answer = repository.git.ask("ls-remote", "--heads", "--end-of-options", "origin", timeout_s=120.0)
     if answer.code:
         raise ServiceError(
-            f"{repository.remote_url(remote) or remote} does not say which branches it has: "
+            f"{repository.remote_url() or 'origin'} does not say which branches it has: "
             f"{without_secrets(answer.error.strip())}"
         )
     lines = (line.partition("\t") for line in decoded(answer.out).splitlines())
