@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ciml.core import listing
 from ciml.core.dataset import DataDifference, FileChange, Tally
@@ -11,6 +11,8 @@ from ciml.core.ids import RepoPath
 from ciml.core.listing import Change, Entry, Fetch
 from ciml.core.manifest import Manifest
 from ciml.core.results import Output
+
+Bring = Callable[[Manifest], Output]
 
 MAX_CHANGES = 1000
 """Files that a difference names; it counts all."""
@@ -53,14 +55,25 @@ def _file(entry: Entry | None) -> Entry | None:
     return None if entry is None or entry.mode == listing.FOLDER else entry
 
 
-def difference(path: RepoPath, before: Manifest | None, after: Manifest | None, fetch: Fetch) -> DataDifference:
+def difference(
+    path: RepoPath, before: Manifest | None, after: Manifest | None, fetch: Fetch, bring: Bring | None = None
+) -> DataDifference:
     """How the data at one path differs between two manifests.
+
+    Args:
+        path: of the data.
+        before: None where there was none.
+        after: None where there is none any more.
+        fetch: an object of a listing.
+        bring: what a pointer of DVC's stands for, whose own list has no sizes; None: such cannot be compared.
 
     Raises:
         ServiceError: a listing cannot be reached.
+        RepositoryError: what a pointer stands for is nowhere to be had.
     """
-    found = changes(before.output if before else None, after.output if after else None, fetch)
-    files, first = tallied(found, path)
+    same = before and after and before.digest == after.digest
+    old, new = (None if same else _meant(manifest, bring) for manifest in (before, after))
+    files, first = tallied(changes(old, new, fetch), path)
     return DataDifference(
         path=path,
         before=before.digest if before else None,
@@ -68,6 +81,12 @@ def difference(path: RepoPath, before: Manifest | None, after: Manifest | None, 
         files=files,
         changes=tuple(first),
     )
+
+
+def _meant(manifest: Manifest | None, bring: Bring | None) -> Output | None:
+    if manifest is None:
+        return None
+    return bring(manifest) if manifest.md5 and bring else manifest.output
 
 
 def _change(path: RepoPath, below: bytes, before: Entry | None, after: Entry | None) -> FileChange:

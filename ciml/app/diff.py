@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from ciml.app.data import Parse, manifests
-from ciml.app.datadiff import difference
+from ciml.app.datadiff import Bring, difference
 from ciml.app.ports import Journal, Tree, VersionTraces
 from ciml.app.project import Documents
 from ciml.core import history
@@ -56,6 +56,9 @@ class Records(Value, frozen=True, kw_only=True):
     registered: VersionTraces
 
 
+Differ = Callable[[RepoPath, Manifest | None, Manifest | None], DataDifference]
+"""How the data at a path differs between two manifests."""
+
 TablesOf = Callable[[Manifest | None, Manifest | None], TableDifference | None]
 """How the tables of two versions of data differ; None where neither is one."""
 
@@ -68,6 +71,7 @@ def diff(
     documents: Documents,
     parse: Parse,
     fetch: Fetch,
+    bring: Bring,
     records: Records,
     tables: TablesOf | None = None,
 ) -> Comparison:
@@ -80,6 +84,7 @@ def diff(
         documents: reads ciml.yaml and params files.
         parse: reads a data manifest.
         fetch: an object of a listing.
+        bring: what a pointer of DVC's stands for.
         records: ledgers, runs, and what the registry keeps.
         tables: says rows and columns; None: nobody asks.
 
@@ -96,7 +101,7 @@ def diff(
         one,
         other,
         paths=repository.diff(one.commit, other.commit),
-        data=_data(trees, parse, fetch, tables),
+        data=_data(trees, parse, _differing(fetch, bring), tables),
         params_files=files,
     )
 
@@ -161,22 +166,26 @@ def _params_files(tree: Tree, documents: Documents) -> Sequence[RepoPath]:
         return ()
 
 
-def _data(trees: Sequence[Tree], parse: Parse, fetch: Fetch, tables: TablesOf | None) -> list[DataDifference]:
+def _data(trees: Sequence[Tree], parse: Parse, differ: Differ, tables: TablesOf | None) -> list[DataDifference]:
     """How data differs; where a listing cannot be had, that it does."""
     old, new = ({item.path: item for item in manifests(tree, parse)} for tree in trees)
     found = []
     for path in sorted({*old, *new}):
         one, other = old.get(path), new.get(path)
         if (one.digest if one else None) != (other.digest if other else None):
-            differs = _difference(path, one, other, fetch)
+            differs = _difference(path, one, other, differ)
             found.append(msgspec.structs.replace(differs, table=tables(one, other)) if tables else differs)
     return found
 
 
-def _difference(path: RepoPath, before: Manifest | None, after: Manifest | None, fetch: Fetch) -> DataDifference:
+def _differing(fetch: Fetch, bring: Bring) -> Differ:
+    return lambda path, before, after: difference(path, before, after, fetch, bring)
+
+
+def _difference(path: RepoPath, before: Manifest | None, after: Manifest | None, differ: Differ) -> DataDifference:
     try:
-        return difference(path, before, after, fetch)
-    except ServiceError:
+        return differ(path, before, after)
+    except (RepositoryError, ServiceError):
         return DataDifference(
             path=path,
             before=before.digest if before else None,

@@ -11,9 +11,12 @@ from ciml.core.dataset import DataDifference, DataMove, DataState, DataStatus, F
 from ciml.core.errors import ExitCode
 from ciml.core.ids import RepoPath
 from ciml.core.lineage import one_line
+from ciml.core.manifest import DVC_SUFFIX
 
 _SHOWN = 20
 """Files of a difference that are named without `-v`."""
+
+_UNTOLD = "differs; in no file that can be told: its listing is not to be had, or only folders are other ones"
 
 _WORDS = {
     DataState.UP_TO_DATE: "up to date",
@@ -57,7 +60,10 @@ def move_text(move: DataMove) -> str:
 
 def hints(found: Sequence[DataStatus], words: Callable[[Iterable[RepoPath]], str]) -> Iterator[str]:
     """What to do about what is not up to date; `words` says how paths are typed."""
-    edited = [item.path for item in found if item.state is DataState.EDITED]
+    changed = [item for item in found if item.state is DataState.EDITED]
+    if pointed := [item.path for item in changed if item.manifest.endswith(DVC_SUFFIX)]:
+        yield f"`dvc add {words(pointed)}` takes it as it is now; `ciml data pull --force` puts it back."
+    edited = [item.path for item in changed if item.path not in pointed]
     if edited:
         yield f"`ciml data update {words(edited)}` takes it as it is now; `pull --force` puts it back."
     other = [item.path for item in found if item.state is DataState.OTHER]
@@ -81,7 +87,7 @@ def hints(found: Sequence[DataStatus], words: Callable[[Iterable[RepoPath]], str
 def difference_lines(item: DataDifference, *, verbose: bool) -> Iterator[str]:
     """What differs, then a line a file."""
     what = " is new:" if item.before is None else " is gone:" if item.after is None else ":"
-    yield f"{one_line(item.path)}{what} {tally_text(item.files)}"
+    yield f"{one_line(item.path)}{what} {tally_text(item.files) if item.files.any else _UNTOLD}"
     if item.table is not None:
         yield f"  {_table_text(item.table)}"
     shown = item.changes if verbose else item.changes[:_SHOWN]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -706,6 +708,38 @@ def test_data_behind_a_pointer_of_dvc_runs(ciml: Calls) -> None:
     assert ciml.json("plan")["dirty"] is True
     assert ciml("run").code == 4
     assert "dvc add raw.csv" in ciml("data", "update", "raw.csv").err
+    assert "hint: `dvc add raw.csv` takes it as it is now" in ciml.ok("data", "status").out
+
+
+def cached(ciml: Calls, data: bytes, suffix: str = "") -> str:
+    """The name of what lies in DVC's cache from now on."""
+    name = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    path = ciml.path / ".dvc/cache/files/md5" / name[:2] / f"{name[2:]}{suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return name + suffix
+
+
+def point(ciml: Calls, files: Mapping[str, bytes]) -> None:
+    """Commit a pointer of DVC's to a directory `dvc` with these files."""
+    listed = [{"md5": cached(ciml, data), "relpath": name} for name, data in sorted(files.items())]
+    name = cached(ciml, json.dumps(listed).encode(), ".dir")
+    pointer = f"outs:\n- md5: {name}\n  size: 9\n  nfiles: {len(files)}\n  hash: md5\n  path: dvc\n"
+    ciml.repo.commit({"ciml.yaml": YAML, ".gitignore": "/.dvc/cache\n", "dvc.dvc": pointer})
+
+
+def test_data_behind_pointers_of_dvc_is_compared(ciml: Calls) -> None:
+    """File by file, where DVC has both versions; where one is gone, `diff` says that they differ and no more."""
+    point(ciml, {"a": b"1", "b/c": b"2", "d": b"3"})
+    point(ciml, {"a": b"1", "b/c": b"22", "e": b"4"})
+    for words in (("data", "diff"), ("diff",)):
+        [found] = ciml.json(*words, "HEAD~1", "HEAD")["data"]
+        assert [item["path"] for item in found["changes"]] == ["dvc/b/c", "dvc/d", "dvc/e"]
+        assert found["files"] == {"added": 1, "removed": 1, "changed": 1, "bytes_added": 3, "bytes_removed": 2}
+    shutil.rmtree(ciml.path / ".dvc/cache")
+    shutil.rmtree(ciml.path / ".git/ciml")
+    assert "dvc: differs; in no file that can be told" in ciml.ok("diff", "HEAD~1", "HEAD").out
+    assert ciml("data", "diff", "HEAD~1", "HEAD").code == 4
 
 
 def test_validate_reads_every_manifest(added: Calls) -> None:

@@ -274,7 +274,7 @@ def diff(invocation: Invocation, before: str, after: str | None, path: str | Non
             {name: parse(side.read(those[name]) or b"", those[name]) for name in wanted if name in those}
             for side, those in zip(sides, files, strict=True)
         )
-        found = [difference(name, old.get(name), new.get(name), at.supply.listing) for name in wanted]
+        found = [difference(name, old.get(name), new.get(name), at.supply.listing, at.supply.bring) for name in wanted]
         found = [item for item in found if item.before != item.after]
         here = [item for item in new.values() if after is None and item.md5 is None]
         edited = [item.path for item in here if at.data.is_edited(item.path, item.digest)]

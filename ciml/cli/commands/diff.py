@@ -46,6 +46,7 @@ def command(invocation: Invocation, before: str, after: str, tables: bool) -> in
             documents=Documents(place.index, profile=None, params={}),
             parse=parse,
             fetch=supply.listing,
+            bring=supply.bring,
             records=Records(
                 states=tuple(registries.states()),
                 aliases={model.name: model.champion.alias for model in project.pipeline.models.values()},
