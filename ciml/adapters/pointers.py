@@ -134,16 +134,23 @@ class DvcPointers:
 
     def _file(self, md5: str, manifest: Manifest, below: bytes | None) -> Output:
         """The file of that MD5; `below` is where it lies in the data, None for what only DVC has."""
-        candidates = [self._places.cached(name) for name in object_names(md5)]
-        if below is not None:
-            candidates.append(f"{self._root}/{manifest.path}/{os.fsdecode(below)}".rstrip("/"))
-        for path in candidates:
+        for path in (self._places.cached(name) for name in object_names(md5)):
             if os.path.isfile(path):
                 return self._taken(os.path.realpath(path), md5, manifest)
+        if below is not None and (own := self._of_work_tree(md5, manifest, os.fsdecode(below))) is not None:
+            return own
         fetched = self._places.fetch(md5, lambda pieces: self._arrived(pieces, md5, manifest))
         if fetched is None:
             raise self._nowhere(md5, manifest)
         return fetched
+
+    def _of_work_tree(self, md5: str, manifest: Manifest, below: str) -> Output | None:
+        """The file that lies in the work tree; None where there is none, or another version of it."""
+        path = f"{self._root}/{manifest.path}/{below}".rstrip("/")
+        try:
+            return self._taken(os.path.realpath(path), md5, manifest) if os.path.isfile(path) else None
+        except IntegrityError:
+            return None
 
     def _taken(self, path: str, md5: str, manifest: Manifest) -> Output:
         try:

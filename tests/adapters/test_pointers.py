@@ -131,6 +131,17 @@ def test_from_the_work_tree(dvc: Dvc) -> None:
     assert dvc.bring(dvc.pointer(name)).digest == hashlib.sha256(b"1").hexdigest()
 
 
+def test_another_version_in_the_work_tree(dvc: Dvc) -> None:
+    """It is not what the pointer names, and stands in no remote's way; where no remote has it, the message says where."""
+    name = dvc.keep(b"1")
+    (dvc.root / "raw").write_bytes(b"2")
+    shutil.move(dvc.cache, dvc.root / "remote")
+    with pytest.raises(RepositoryError, match="which is in none of .*, the work tree"):
+        dvc.bring(dvc.pointer(name))
+    dvc.config("[core]\n    remote = mine\n['remote \"mine\"']\n    url = ../remote\n")
+    assert dvc.bring(dvc.pointer(name)).digest == hashlib.sha256(b"1").hexdigest()
+
+
 def test_bytes_that_are_others(dvc: Dvc) -> None:
     """Another MD5 is exit 7 and names the file; so is a list that is none, or that leads out."""
     name = dvc.keep(b"1")
