@@ -132,11 +132,11 @@ def test_from_the_work_tree(dvc: Dvc) -> None:
 
 
 def test_another_version_in_the_work_tree(dvc: Dvc) -> None:
-    """It is not what the pointer names, and stands in no remote's way; where no remote has it, the message says where."""
+    """It is not what the pointer names, and stands in no remote's way; where none has it, the message says where."""
     name = dvc.keep(b"1")
     (dvc.root / "raw").write_bytes(b"2")
     shutil.move(dvc.cache, dvc.root / "remote")
-    with pytest.raises(RepositoryError, match="which is in none of .*, the work tree"):
+    with pytest.raises(RepositoryError, match=r"which is in none of .*, the work tree"):
         dvc.bring(dvc.pointer(name))
     dvc.config("[core]\n    remote = mine\n['remote \"mine\"']\n    url = ../remote\n")
     assert dvc.bring(dvc.pointer(name)).digest == hashlib.sha256(b"1").hexdigest()
