@@ -149,7 +149,7 @@ def _details(node: Node) -> tuple[str, ...]:
         case Kind.DATA:
             return (_digest(facts), _size(facts), _fact(facts, "source"))
         case Kind.STAGE:
-            return (_fact(facts, "result"), _seconds(facts), _fact(facts, "platform"), _metrics(facts))
+            return (_result(facts), _seconds(facts), _fact(facts, "platform"), _metrics(facts))
         case Kind.ARTIFACT:
             return (_digest(facts), _size(facts), _verdict(facts))
         case Kind.VERSION:
@@ -172,6 +172,12 @@ def _digest(facts: Mapping[str, Fact]) -> str:
 
 def _verdict(facts: Mapping[str, Fact]) -> str:
     return f"{facts['verdict']} as {facts['model']}" if facts.get("verdict") else ""
+
+
+def _result(facts: Mapping[str, Fact]) -> str:
+    """What became of a stage. Where it took time it ran, though the run that was recorded last found it up to date."""
+    result = _fact(facts, "result")
+    return "ran" if result in ("skipped", "restored") and _seconds(facts) else result
 
 
 def _seconds(facts: Mapping[str, Fact]) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import msgspec
+
 from ciml.core.ancestry import ancestry, commit_id, down, union, up, version_id
 from ciml.core.drawing import as_json, as_mermaid, as_text
 from ciml.core.history import history
@@ -39,6 +41,17 @@ churn/2  champion  accepted  accuracy 0.94  2026-11-21T02:31:02Z
   led to
     └─ deployment production  v2.0  serving"""
     )
+
+
+def test_a_stage_that_was_up_to_date_ran_once() -> None:
+    """What a later run found up to date is shown as what made the version, with its time; what never ran is not."""
+    stages = tuple(msgspec.structs.replace(stage, result="skipped") for stage in RUNS[1].stages)
+    graph = ancestry([changed(RUNS[1], stages=stages)], PAST, [TWIN])
+    assert "stage train  ran  12.3 s" in "\n".join(as_text(up(graph, [SECOND]), down(graph, [SECOND]), [SECOND]))
+    left_out = tuple(msgspec.structs.replace(stage, record=None) for stage in stages)
+    name = next(name for name in ancestry([changed(RUNS[1], stages=left_out)], PAST).nodes if name.startswith("stage:"))
+    graph = ancestry([changed(RUNS[1], stages=left_out)], PAST)
+    assert as_text(up(graph, [name]), down(graph, [name]), [name])[0].endswith("  skipped")
 
 
 def test_a_commit_is_named_once_beside_a_file() -> None:
