@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from ciml.app.ports import Tree
 from ciml.core.changes import CONFIGURATION
@@ -37,19 +38,17 @@ def admit_declared(declared: Iterable[RepoPath], tree: Tree, producers: Producer
     """
     paths = {path for path in declared if not producers.covers(path)}
     globs = [path for path in paths if is_glob(path)]
-    plain = [path for path in paths if not is_glob(path)]
-    entries = tree.entries([*plain, *(manifest for path in plain for manifest in manifest_paths(path))])
+    manifests = {path: manifest_paths(path) for path in paths if not is_glob(path)}
+    named = {*manifests, *chain.from_iterable(manifests.values())}
+    entries = tree.entries(named)
     asked = {glob_start(glob) for glob in globs}
-    named = {*plain, *(manifest for path in plain for manifest in manifest_paths(path))}
-    for path in plain:
-        if path not in entries:
-            beside = manifest_paths(path)
-            if entries.keys().isdisjoint(beside):
-                above = [file for folder in folders(path) for file in manifest_paths(RepoPath(folder))]
-                named.update(above)
-                asked.update((path, *beside, *above))
-        elif entries[path].mode == DIRECTORY:
+    for path, beside in manifests.items():
+        if path in entries and entries[path].mode == DIRECTORY:
             asked.add(path)
+        elif entries.keys().isdisjoint((path, *beside)):
+            above = [file for folder in folders(path) for file in manifest_paths(RepoPath(folder))]
+            named.update(above)
+            asked.update((path, *beside, *above))
     found = [
         path
         for path in tree.untracked(*sorted(asked))

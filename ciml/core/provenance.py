@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -22,6 +23,8 @@ from ciml.core.lineage import ModelTrace, RunTrace, encode
 from ciml.core.pipeline import ParamValue
 from ciml.core.url import bare
 from ciml.core.value import Value
+
+T = TypeVar("T")
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
@@ -213,10 +216,7 @@ def circumstances(text: bytes) -> Circumstances:
     Raises:
         IntegrityError: it is not a statement.
     """
-    try:
-        predicate = msgspec.json.decode(text, type=_Statement).predicate
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise IntegrityError(f"the provenance is not a statement of ciml: {error}") from error
+    predicate = _read(text, _Statement).predicate
     internal, details = predicate.build_definition.internal_parameters, predicate.run_details
     return Circumstances(
         builder=details.builder.id,
@@ -251,8 +251,12 @@ def stated_repository(text: bytes) -> str:
     Raises:
         IntegrityError: it is not a statement.
     """
+    return _read(text, _AskedStatement).predicate.build_definition.external_parameters.repository
+
+
+def _read(text: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(text, type=_AskedStatement).predicate.build_definition.external_parameters.repository
+        return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise IntegrityError(f"the provenance is not a statement of ciml: {error}") from error
 
