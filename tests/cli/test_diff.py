@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.cli.calls import Calls
 from tests.cli.test_json import fields, promised
 
@@ -93,6 +95,8 @@ def test_versions(ciml: Calls) -> None:
     ciml.repo.commit({"numbers.json": '{"auc": 0.9, "loss": 0.5}'}, "better")
     ciml.ok("run")
     ciml.ok("register")
+    told = ciml.ok("diff", "m/1", "m@champion").out
+    assert re.match(r"A  m/1: [0-9a-f]{10} .*\nB  m@champion: m/2, [0-9a-f]{10} ", told)
     found = ciml.json("diff", "m/1", "m@champion")
     assert (found["before"]["version"], found["after"]["version"]) == (1, 2)
     assert found["params"] == {"train.lr": "0.3 -> 0.1"}

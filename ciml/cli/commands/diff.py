@@ -87,8 +87,9 @@ def _lines(found: Comparison, *, verbose: bool) -> Iterator[str]:
 
 
 def _side(side: Side) -> str:
-    version = f"{side.model}/{side.version}, " if side.version is not None else ""
-    return f"{side.name}: {version}{side.commit[:10]} {one_line(side.subject)}"
+    version = f"{side.model}/{side.version}"
+    named = f"{version}, " if side.version is not None and side.name != version else ""
+    return f"{side.name}: {named}{side.commit[:10]} {one_line(side.subject)}"
 
 
 def _part(title: str, items: list[str], *, verbose: bool) -> Iterator[str]:
