@@ -709,6 +709,7 @@ def test_data_behind_a_pointer_of_dvc_runs(ciml: Calls) -> None:
     assert ciml("run").code == 4
     assert "dvc add raw.csv" in ciml("data", "update", "raw.csv").err
     assert "hint: `dvc add raw.csv` takes it as it is now" in ciml.ok("data", "status").out
+    assert "hint: `dvc add raw.csv` takes it as it is now" in ciml("data", "pull").err
 
 
 def cached(ciml: Calls, data: bytes, suffix: str = "") -> str:
