@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ciml.app.ports import Journal, VersionTraces
-from ciml.core.ancestry import Ancestry, Kind, ancestry, commit_id, down, standing, up, version_id
+from ciml.core.ancestry import Ancestry, Kind, commit_id, down, up, version_id
+from ciml.core.descent import ancestry, standing
 from ciml.core.errors import ConfigurationError, RepositoryError, UsageError
 from ciml.core.history import History, VersionLine
 from ciml.core.ids import CommitSha, RepoPath

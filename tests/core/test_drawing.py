@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ciml.core.ancestry import ancestry, commit_id, down, union, up, version_id
+from ciml.core.ancestry import commit_id, down, union, up, version_id
+from ciml.core.descent import ancestry
 from ciml.core.drawing import as_json, as_mermaid, as_text
 from ciml.core.history import history
 from tests.story import CHURN, DEEPER, FIRST, RUNS, TWIN, WORDS, changed, ledger

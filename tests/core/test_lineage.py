@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ciml.core.ancestry import ancestry
+from ciml.core.descent import ancestry
 from ciml.core.drawing import as_json
 from ciml.core.errors import IntegrityError
 from ciml.core.history import History

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ciml.core.ancestry import ancestry
+from ciml.core.descent import ancestry
 from ciml.core.errors import UsageError
 from ciml.core.history import history
 from ciml.core.ids import CommitSha, RepoPath
