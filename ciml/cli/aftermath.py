@@ -58,8 +58,7 @@ class Aftermath:
         self._tell(lambda: self._alerts(made, run))
 
     def _record(self, item: Judged, run: RunTrace) -> None:
-        author = self._registries.author()
-        entry = judgement(item, run, author)
+        entry = judgement(item, run, self._registries.author())
         record_verdict(self._registries.ledger(item.model.name), entry, registry=self._registries.identity)
 
     def _track(self, made: Performance, run: RunTrace, *, failed: bool) -> None:
