@@ -316,11 +316,18 @@ def pull(manifest: Manifest, data: DataFiles, supply: Bringing, *, force: bool =
     if found and meant and found.digest == meant.digest:
         return False
     if found is not None and not force and not supply.keeps(found):
-        taking = "dvc add" if manifest.md5 else "ciml data update"
         raise RepositoryError(
             f"{manifest.path} was edited: it is not what {manifest.file} says, and would be replaced",
-            hint=f"`{taking} {shlex.quote(manifest.path)}` takes it as it is now; --force replaces it.",
+            hint=f"{_taking(manifest)}; --force replaces it.",
         )
     output = supply.bring(manifest)
     data.place(msgspec.structs.replace(output, path=manifest.path))
     return True
+
+
+def _taking(manifest: Manifest) -> str:
+    """How an edit on disk becomes what the manifest says."""
+    if manifest.source:
+        return "What comes from S3 is changed there"
+    command = "dvc add" if manifest.md5 else "ciml data update"
+    return f"`{command} {shlex.quote(manifest.path)}` takes it as it is now"

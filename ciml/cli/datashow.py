@@ -63,10 +63,14 @@ def hints(found: Sequence[DataStatus], words: Callable[[Iterable[RepoPath]], str
     changed = [item for item in found if item.state is DataState.EDITED]
     if pointed := [item.path for item in changed if item.manifest.endswith(DVC_SUFFIX)]:
         yield f"`dvc add {words(pointed)}` takes it as it is now; `ciml data pull --force` puts it back."
-    edited = [item.path for item in changed if item.path not in pointed]
+    if sourced := [item.path for item in changed if item.source]:
+        yield f"`ciml data pull --force {words(sourced)}` puts it back: what comes from S3 is changed there."
+    edited = [item.path for item in changed if item.path not in (*pointed, *sourced)]
     if edited:
         yield f"`ciml data update {words(edited)}` takes it as it is now; `pull --force` puts it back."
-    other = [item.path for item in found if item.state is DataState.OTHER]
+    if sourced := [item.path for item in found if item.state is DataState.OTHER and item.source]:
+        yield f"`ciml data pull {words(sourced)}` puts what the manifest says."
+    other = [item.path for item in found if item.state is DataState.OTHER and not item.source]
     if other:
         paths = words(other)
         yield f"`ciml data pull {paths}` puts what the manifest says; `ciml data update {paths}` takes it as it is now."

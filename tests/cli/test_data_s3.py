@@ -117,6 +117,20 @@ def test_status_and_update_take_what_changed(sourced: Calls, bucket: Bucket) -> 
     sourced.ok("run")
 
 
+def test_an_edit_of_what_comes_from_s3(sourced: Calls) -> None:
+    """`update` goes by the source, so nothing tells the user that it takes what lies on disk."""
+    sourced.ok("data", "pull")
+    (sourced.path / "data/raw/a.csv").write_text("mine")
+    assert sourced.json("data", "update")["data"][0]["changed"] is False
+    told = sourced.ok("data", "status").out
+    assert "hint: `ciml data pull --force data/raw` puts it back: what comes from S3 is changed there." in told
+    assert "update" not in told
+    refused = sourced("data", "pull")
+    assert (refused.code, "hint: What comes from S3 is changed there; --force replaces it." in refused.err) == (4, True)
+    sourced.ok("data", "pull", "--force")
+    assert (sourced.path / "data/raw/a.csv").read_text() == "id,x\n1,2\n"
+
+
 def test_one_object(ciml: Calls, bucket: Bucket) -> None:
     """The version and the ETag are in the manifest itself."""
     ciml.ok("data", "add", f"s3://{bucket.name}/raw/a.csv")
