@@ -10,6 +10,7 @@ from ciml.core.errors import UsageError
 from ciml.core.history import History, VersionLine
 from ciml.core.ids import CommitSha, ModelName, RepoPath
 from ciml.core.manifest import stands_for
+from ciml.core.paths import folders
 from ciml.core.value import Value
 
 _VERSION = re.compile(r"(?:models:/)?(?P<model>[^/@]+)/(?P<version>[1-9][0-9]*)")
@@ -115,6 +116,9 @@ def _nothing(text: str, whole: Ancestry) -> UsageError:
     from difflib import get_close_matches
 
     known = {str(path) for node in whole.nodes.values() for path in _paths(node) if path}
-    near = get_close_matches(text, sorted(known), n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"A subject is {FORMS}."
+    if above := next((path for path in folders(text) if path in known), None):
+        hint = f"It lies in {above}, which is known as a whole: ciml lineage {above}"
+    else:
+        near = get_close_matches(text, sorted(known), n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"A subject is {FORMS}."
     return UsageError(f"no lineage of {text!r}: no run here or in the registry has used or made it", hint=hint)

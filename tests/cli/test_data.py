@@ -439,6 +439,7 @@ def test_one_fault_of_many_manifests_is_told_once(added: Calls) -> None:
     added.ok("data", "add", "good.csv")
     answer = added("data", "push")
     assert answer.code == 3
+    assert answer.out == ""
     assert answer.err.count("error: ") == answer.err.count("hint: ") == 1
     assert "data/raw.manifest.yaml, good.csv.manifest.yaml: there is no store that others use too" in answer.err
 

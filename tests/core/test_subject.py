@@ -71,11 +71,15 @@ def test_digits_that_fit_two_things_are_refused() -> None:
 
 
 def test_what_is_unknown_comes_with_the_nearest() -> None:
-    """Exit 2, with a path that does exist."""
+    """Exit 2, with a path that does exist, or with the data that holds it."""
     with pytest.raises(UsageError, match=r"no lineage of 'src/trian\.py'") as caught:
         find("src/trian.py", WHOLE, nothing)
 
     assert caught.value.hint == "Did you mean 'src/train.py'?"
+    with pytest.raises(UsageError) as caught:
+        find("data/raw/2026/a.csv", WHOLE, nothing)
+
+    assert caught.value.hint == "It lies in data/raw, which is known as a whole: ciml lineage data/raw"
 
 
 def test_a_params_file_is_found_though_older_records_do_not_name_it() -> None:

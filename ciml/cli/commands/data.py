@@ -211,7 +211,8 @@ def push(invocation: Invocation, paths: tuple[str, ...]) -> int:
     console.document({"data": told, "objects": meter.objects, "bytes": meter.size, "faults": faults.found})
     moved = f"{meter.objects:,} new objects, {bytes_text(meter.size)}" if meter.objects else "nothing new"
     whose = ", ".join(item.path for item, pushed in done if pushed) or ("listings" if meter.objects else "no data")
-    console.line(f"{whose}: {moved}")
+    if done or not faults.found:
+        console.line(f"{whose}: {moved}")
     for item in (item for item, pushed in done if not pushed):
         console.line(f"{item.path}: not here" + (f", and its bytes stay in {item.source}" if item.source else ""))
     return show_faults(faults, console)
