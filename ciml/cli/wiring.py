@@ -110,10 +110,10 @@ class Documents:
         """The pipeline of a tree's `ciml.yaml`; what was read before is not read again."""
         text = tree.read(CONFIGURATION)
         if text is None:
-            raise ConfigurationError(
-                f"there is no {CONFIGURATION} at the root of this repository",
-                hint="`ciml init` makes a new project; for one of your own the README has a short ciml.yaml.",
-            )
+            hint = "`ciml init` makes a new project; for one of your own the README has a short ciml.yaml."
+            if tree.read(RepoPath("dvc.yaml")) is not None:
+                hint = "`ciml init --from dvc.yaml` makes one of the pipeline that DVC runs here."
+            raise ConfigurationError(f"there is no {CONFIGURATION} at the root of this repository", hint=hint)
         name = digest("ciml/compiled/1", __version__, text.hex(), self._profile, sorted(self._params.items()))
         kept = self._index.pipeline(name)
         if kept and all(_fingerprint(tree.read(file)) == known for file, known in kept.params_files.items()):

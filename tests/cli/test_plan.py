@@ -153,6 +153,8 @@ def test_errors_and_their_codes(ciml: Calls) -> None:
         3,
         f"error: there is no ciml.yaml at the root of this repository\nhint: {hint}\n",
     )
+    ciml.repo.commit({"dvc.yaml": "stages: {}\n"})
+    assert "hint: `ciml init --from dvc.yaml` makes one" in ciml("plan").err
     ciml.repo.commit(FILES)
     assert ciml("plan", "trian").code == 2
     assert ciml("plan", "--base", "nothing").code == 4
