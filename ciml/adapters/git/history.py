@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from ciml.adapters.git.command import Git
+from ciml.adapters.git.overlay import RAW
 from ciml.adapters.git.trees import CommitTree, decoded
-from ciml.adapters.git.worktree import RAW
 from ciml.core.changes import Base
 from ciml.core.errors import ServiceError
 from ciml.core.ids import CommitSha, GitOid, RepoPath
