@@ -19,7 +19,7 @@ from ciml.core.errors import ConfigurationError, ExitCode
 def command(invocation: Invocation, params: dict[str, str]) -> int:
     """Check ciml.yaml, its params files and the manifests: keys, values, inputs, cycles, gates.
 
-    All problems are shown at once.
+    All mistakes in keys and values are shown at once; where there are none, those in what the file names.
     """
     console = Console(invocation)
     try:
