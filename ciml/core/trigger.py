@@ -55,7 +55,13 @@ class Trigger(Value, frozen=True, kw_only=True):
 
 
 def trigger(
-    *, repository: str, data: Sequence[str], schedules: Sequence[str] = (), api: str = GITHUB, own: Sequence[str] = ()
+    *,
+    repository: str,
+    data: Sequence[str],
+    schedules: Sequence[str] = (),
+    api: str = GITHUB,
+    own: Sequence[str] = (),
+    watches: bool = True,
 ) -> Trigger:
     """The trigger of a pipeline.
 
@@ -65,6 +71,7 @@ def trigger(
         schedules: in cron's form, for EventBridge Scheduler.
         api: of GitHub.
         own: addresses that runs themselves write to.
+        watches: whether there must be something to watch.
 
     Raises:
         ConfigurationError: there is nothing to watch, an address or a name is wrong, or runs would start runs.
@@ -73,9 +80,10 @@ def trigger(
         raise ConfigurationError(f"{repository!r} is no repository on GitHub", hint="--repository OWNER/NAME")
     if not re.fullmatch(r"https://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._/-]*)?", api):
         raise ConfigurationError(f"{bare(api)!r} is no address of GitHub's API", hint=f"Such as {GITHUB}, by https.")
-    if not data:
+    if watches and not data:
         raise ConfigurationError(
-            "ciml.yaml names no data whose arrival would start a run", hint="triggers: {data: [s3://BUCKET/PREFIX/]}"
+            "ciml.yaml names no data whose arrival would start a run",
+            hint="triggers: {data: [s3://BUCKET/PREFIX/]}; `ciml trigger remove` removes what is installed.",
         )
     prefixes = tuple(dict.fromkeys(map(s3_address, data)))
     for address in map(s3_address, own):

@@ -60,6 +60,19 @@ def test_from_nothing_to_a_trigger_and_back(project: Calls, service: Aws, monkey
     assert not [answer for answer in answers if TOKEN in answer.out + answer.err]
 
 
+def test_removed_after_it_was_taken_out(project: Calls, service: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where ciml.yaml has no `triggers` any more, `remove` still removes all, and the other two say so."""
+    monkeypatch.setenv("CIML_TRIGGER_TOKEN", TOKEN)
+    project.ok("trigger", "install")
+    project.repo.commit({"ciml.yaml": "".join(line for line in CIML_YAML.splitlines(True) if "triggers" not in line)})
+
+    for word in ("install", "status"):
+        answer = project("trigger", word)
+        assert (answer.code, "`ciml trigger remove` removes what is installed" in answer.err) == (3, True)
+    assert "removed" in project.ok("trigger", "remove").out
+    assert service.client("events").list_rules()["Rules"] == []
+
+
 def test_schedules_stay_where_they_were_put(project: Calls, service: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once EventBridge keeps them, status and install know it without being told; `workflow` gives them back."""
     monkeypatch.setenv("CIML_TRIGGER_TOKEN", TOKEN)

@@ -112,11 +112,11 @@ def status_command(invocation: Invocation, repository: str | None, keeper: Keepe
 @_with_repository
 @click.pass_obj
 def remove_command(invocation: Invocation, repository: str | None) -> int:
-    """Remove what `install` has made, and nothing else."""
+    """Remove what `install` has made, and nothing else, whatever ciml.yaml asks for by now."""
     from ciml.app.trigger import remove
 
     console = Console(invocation)
-    wanted, cloud = _connected(invocation, _wanted(invocation, repository), "workflow")
+    wanted, cloud = _connected(invocation, _wanted(invocation, repository, watches=False), "workflow")
     done = remove(cloud)
     _tell_done(console, wanted, cloud, done)
     if not done:
@@ -126,7 +126,7 @@ def remove_command(invocation: Invocation, repository: str | None) -> int:
     return ExitCode.OK
 
 
-def _wanted(invocation: Invocation, repository: str | None) -> Trigger:
+def _wanted(invocation: Invocation, repository: str | None, *, watches: bool = True) -> Trigger:
     """What ciml.yaml asks for, schedules included."""
     with open_place(invocation) as place:
         pipeline = project_at(place, invocation, {}).pipeline
@@ -136,6 +136,7 @@ def _wanted(invocation: Invocation, repository: str | None) -> Trigger:
             schedules=pipeline.triggers.schedules,
             api=invocation.environ.get("GITHUB_API_URL") or GITHUB,
             own=[address for address in _own(pipeline) if address.startswith("s3://")],
+            watches=watches,
         )
 
 
