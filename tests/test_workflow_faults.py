@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ciml.core.entries import Deployment, Registration
+from ciml.core.entries import Deployment, FailedDeployment, Registration
 from tests.cli.ledgers import entries
 from tests.harness.fixtures import language as language  # noqa: PLC0414 -- fixtures
 from tests.harness.projects import installed as installed  # noqa: PLC0414
@@ -127,6 +127,23 @@ def test_c013_an_environment_without_a_reviewer(team: Team, reviewer: str, says:
     assert team.hub.rerun(run).conclusion == "success", run.explain()
     [deployment] = entries(team.hub.bare, Deployment, team.model)
     assert (deployment.version, team.target.read_text()) == (1, "0.7\n")
+
+
+def test_c013_a_run_that_deploys_again_is_approved_again(team: Team) -> None:
+    """What somebody else approved once lets whoever runs it again deploy no second time."""
+    worked(team.begin(SMALL), "plan train score ciml")
+    team.target.symlink_to("nowhere/at/all")
+    run = team.of_ciml(team.hub.tag("v1.0.0"))
+    assert (run.conclusion, run.results["deploy-production"]) == ("failure", "failure"), run.explain()
+    assert [entry.run for entry in entries(team.hub.bare, FailedDeployment, team.model)] == [str(run.id)]
+    team.target.unlink()
+    team.hub.reviewers = {"production": "ada"}
+    assert team.hub.rerun(run).conclusion == "failure", run.explain()
+    assert "grace approved what this run deployed before" in run["deploy-production"].log
+    assert not team.target.exists()
+    team.hub.reviewers = {"production": "grace"}
+    assert team.hub.rerun(run).conclusion == "success", run.explain()
+    assert team.target.read_text() == "0.7\n"
 
 
 def test_c013_an_environment_that_nobody_opens(team: Team) -> None:

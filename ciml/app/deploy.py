@@ -235,6 +235,7 @@ def entry_for(order: DeployOrder, receipt: Receipt, author: Author) -> Deploymen
         receipt=receipt_digest(receipt),
         tag=order.tag,
         overridden=order.overridden,
+        run=order.run,
     )
     if receipt.outcome == "deployed":
         return done

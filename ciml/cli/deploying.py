@@ -39,6 +39,7 @@ from ciml.core.lineage import RunTrace
 from ciml.core.neutralise import neutralise
 from ciml.core.release import PREFIX, release_tag
 from ciml.core.results import Output
+from ciml.core.verification import released
 
 NOT_WAITED = Waiting(run=lambda commit: "over", wait_s=0.0, sleep=time.sleep, clock=time.monotonic)
 """By hand nobody knows what runs elsewhere."""
@@ -129,7 +130,7 @@ class Deploying:
         if overridden:
             self._registries.person()
         if order.target.approval and not overridden:
-            refused = approval_refusal(order.environment, reviews() if reviews else None)
+            refused = approval_refusal(order.environment, reviews() if reviews else None, used=self._used(order))
             if refused is not None:
                 raise refused
         with self._folder() as folder, self._directory(order, folder) as directory:
@@ -152,12 +153,19 @@ class Deploying:
             )
             return carry_out(order, stand)
 
+    def _used(self, order: DeployOrder) -> int:
+        """How often the order's run has deployed the model there before, with or without success."""
+        made = released(self._registries.read(order.model))
+        return sum((entry.environment, entry.run) == (order.environment, order.run) for entry in made)
+
     def _hold(self, order: DeployOrder, event: Event) -> None:
         model = self._project.pipeline.models.get(order.model)
         if model is None:
             raise IntegrityError(f"the order {order.name} is for a model that ciml.yaml does not have")
         targets = {target.name: target for target in model.deploy}
         state = self._registries.read(order.model)
+        if order.run != event.run.id:
+            raise IntegrityError(f"the order {order.name} is of the run {order.run or '?'}, and not of this one")
         if fault := order_fault(order, state, targets, tag=event.tag, head=event.head):
             raise fault
 

@@ -30,12 +30,14 @@ class Reviews(Value, frozen=True, kw_only=True):
     said: tuple[Review, ...]
 
 
-def approval_refusal(environment: str, reviews: Reviews | None) -> TrustError | None:
+def approval_refusal(environment: str, reviews: Reviews | None, *, used: int = 0) -> TrustError | None:
     """Why an environment that has to be approved is not deployed to; None where somebody else has approved it.
 
     Args:
         environment: its name; names are compared without regard to case, as GitHub does.
-        reviews: of the run; None where no CI run deploys.
+        reviews: of the run, in all its attempts; None where no CI run deploys.
+        used: deployments that the run has made there before. Each takes an approval of its own: whoever runs an old
+            release again brings an old version back.
     """
     if reviews is None:
         return TrustError(
@@ -48,8 +50,14 @@ def approval_refusal(environment: str, reviews: Reviews | None) -> TrustError | 
         for review in reviews.said
         if review.approved and wanted in {name.casefold() for name in review.environments}
     ]
-    if any(by.casefold() not in own for by in approved):
+    others = [by for by in approved if by.casefold() not in own]
+    if len(others) > used:
         return None
+    if others:
+        return TrustError(
+            f"{environment}: {others[0]} approved what this run deployed before, and nobody else that it deploys again",
+            hint=f"Give the environment {environment} required reviewers: one who did not run it again approves it.",
+        )
     if approved:
         return TrustError(
             f"{environment}: {approved[0]} began this run and approved it too; `approval: required` asks for another",

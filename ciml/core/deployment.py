@@ -61,6 +61,8 @@ class DeployOrder(Value, frozen=True, kw_only=True):
     """What spoke against it and was overridden by a person."""
     reason: str = ""
     """Why that person did."""
+    run: str = ""
+    """The CI service's number of the run that decided it."""
 
     @property
     def environment(self) -> str:

@@ -156,6 +156,8 @@ class _Receipted(_Entry, frozen=True, kw_only=True):
     """SHA-256 of the receipt: what was done, by whom it was found to be done."""
     tag: GitOid | None = None
     """What the tag's ref named: the tag object itself where there is one."""
+    run: str = ""
+    """The CI service's number of the run that decided it."""
 
 
 class Deployment(_Receipted, frozen=True, kw_only=True, tag="deployment"):

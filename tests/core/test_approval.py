@@ -17,6 +17,15 @@ def test_somebody_else_has_approved() -> None:
     assert approval_refusal("production", reviews(APPROVED)) is None
 
 
+def test_each_deployment_of_a_run_takes_an_approval_of_its_own() -> None:
+    """An old release that is run again brings an old version back: what was approved then does not count now."""
+    refused = approval_refusal("production", reviews(APPROVED), used=1)
+    assert refused is not None and "grace approved what this run deployed before" in refused.message
+    own = Review(by="ada", environments=("production",), approved=True)
+    assert approval_refusal("production", reviews(APPROVED, own), used=1) is not None
+    assert approval_refusal("production", reviews(APPROVED, own, APPROVED), used=1) is None
+
+
 @pytest.mark.parametrize(
     ("said", "says"),
     [

@@ -10,6 +10,8 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
+from msgspec.structs import replace
+
 from ciml.app.release import Waiting
 from ciml.app.rollout import Rollout
 from ciml.cli.ci.call import Call
@@ -37,12 +39,12 @@ def release(call: Call) -> tuple[Rollout, ...]:
     # A checkout may have brought the commit alone, and made a tag of it that nobody has signed.
     call.place.repository.git.ask("fetch", "--quiet", "--no-tags", "origin", f"+refs/tags/{tag}:refs/tags/{tag}")
     asked, _ = asked_for(call.place, call.invocation, tag, call.asked.params)
-    return _deploying(call).rollouts.released(asked, waiting=_waiting(call))
+    return _of_this_run(call, _deploying(call).rollouts.released(asked, waiting=_waiting(call)))
 
 
 def promotion(call: Call) -> tuple[Rollout, ...]:
     """What the champions deploy to the environments that follow them."""
-    return _deploying(call).rollouts.promoted()
+    return _of_this_run(call, _deploying(call).rollouts.promoted())
 
 
 def deploy_here(call: Call, rollouts: Sequence[Rollout]) -> tuple[ExitCode, tuple[DeploymentLine, ...]]:
@@ -153,6 +155,14 @@ def tell(call: Call, lines: tuple[DeploymentLine, ...], code: ExitCode, *, error
             f"{line.environment}: {line.model} version {line.version} {line.state} {line.detail}".rstrip()
         )
     publish(call, report, {"deploy": environments(lines)})
+
+
+def _of_this_run(call: Call, rollouts: Sequence[Rollout]) -> tuple[Rollout, ...]:
+    """The same, whose orders say which run decided them: an approval is for what its own run deploys."""
+    return tuple(
+        replace(rollout, order=replace(rollout.order, run=call.event.run.id)) if rollout.order else rollout
+        for rollout in rollouts
+    )
 
 
 def _deploying(call: Call) -> Deploying:
