@@ -115,6 +115,11 @@ def opened(path: str) -> Pack | None:
     return Pack(path, rows) if hashlib.sha256(rows + footer).hexdigest() == os.path.basename(path) else None
 
 
+def is_full(size: int, objects: int) -> bool:
+    """Whether a pack of so many bytes and objects takes no more."""
+    return size >= _LARGEST or objects >= _MOST
+
+
 def sound(name: bytes, data: bytes) -> bool:
     """Whether these bytes have that digest (32 bytes)."""
     return hashlib.sha256(data).digest() == name
@@ -148,7 +153,7 @@ class PackWriter:
     @property
     def is_full(self) -> bool:
         """Whether the next object belongs in another pack."""
-        return self._size >= _LARGEST or len(self._sizes) >= _MOST
+        return is_full(self._size, len(self._sizes))
 
     def space(self) -> memoryview:
         """Memory for an object's bytes, and one more; it is the object's with `keep`, and else the next one's."""

@@ -17,6 +17,7 @@ import msgspec
 
 from ciml.adapters import files
 from ciml.adapters.stores.pack import Pack, PackWriter, sound
+from ciml.adapters.stores.packmerge import merge
 from ciml.adapters.stores.sweep import UNFINISHED, Mark, Sweep
 from ciml.core.ids import Digest
 from ciml.core.value import Value
@@ -58,7 +59,7 @@ class PackSweep:
         """Their bytes."""
 
     def run(self, packs: Iterable[Pack], *, needed: Collection[bytes], held: Collection[bytes]) -> None:
-        """Remove what has been needless for long enough, and mark what is needless now.
+        """Remove what has been needless for long enough, mark what is needless now, and make one of many small packs.
 
         Args:
             packs: all of them.
@@ -67,9 +68,11 @@ class PackSweep:
         """
         before = self._sweep.marks(_PLACE, _decode)
         marks: dict[str, PackMark] = {}
+        staying: list[Pack] = []
         for pack in packs:
             mark = self._mark(pack, before.get(pack.name), bytes(name not in needed for name, _, _ in pack.rows()))
             if mark is None:
+                staying.append(pack)
                 continue
             going = bytes(map(and_, mark.needless, (name not in held for name, _, _ in pack.rows())))
             if self._sweep.is_due(mark.mark) and _is_most(going, pack) and self._remove(pack, going):
@@ -79,6 +82,7 @@ class PackSweep:
                 marks[pack.name] = mark
                 self._sweep.marked += sum(mark.needless)
         self._sweep.keep_marks(_PLACE, marks, before)
+        merge(staying, self._root, self._sweep)
 
     def _mark(self, pack: Pack, before: PackMark | None, needless: Some) -> PackMark | None:
         mark = self._sweep.mark(pack.path, before.mark if before else None)
