@@ -53,8 +53,11 @@ def show_verdict(judged: Judged, console: Console) -> None:
     """Print a verdict: one line, then a line a check."""
     verdict = judged.verdict
     again = " (recorded: nothing was judged again)" if judged.recorded else ""
+    failed = [finding.detail for finding in verdict.findings if not finding.passed]
+    # The details stand below, with their checks.
+    reason = verdict.reason.removesuffix(f" ({failed[0]})") if failed else verdict.reason
     console.gap()
-    console.line(f"{verdict.model}: {verdict.status} – {verdict.reason}{again}")
+    console.line(f"{verdict.model}: {verdict.status} – {reason}{again}")
     if verdict.findings:
         show_findings(verdict.findings, console)
     for note in verdict.notes:

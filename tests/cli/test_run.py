@@ -91,6 +91,13 @@ def test_a_rejection_is_exit_10(ciml: Calls) -> None:
     assert "score >= 0.5" in answer.out
 
 
+def test_what_stands_behind_a_check_is_told_once(ciml: Calls) -> None:
+    """Below the check, and not in the verdict's line as well; in the document the reason has it."""
+    ciml.repo.commit({"ciml.yaml": MODEL.replace("score >= 0.5", "scor >= 0.5"), "params.yaml": "score: 1\n"})
+    assert ciml("run").out.count("no stage writes a metric scor") == 1
+    assert "no stage writes a metric scor" in json.loads(ciml("--json", "run").out)["models"][0]["reason"]
+
+
 def test_a_failure_is_exit_11_with_the_end_of_its_log(ciml: Calls) -> None:
     """The reason, the log's end, where the whole log is; not judged, nothing placed."""
     text = MODEL.replace("V=${{ params.score }}", "echo oh no; exit 3; V=${{ params.score }}")
