@@ -9,9 +9,9 @@ from typing import Protocol
 
 from ciml.app.data import DataFiles
 from ciml.app.ports import Meter, Remote
-from ciml.app.source import Source, is_listed, pinned, update_from_source
+from ciml.app.source import Source, pinned, update_from_source
 from ciml.core import listing
-from ciml.core.errors import CimlError, ConfigurationError, IntegrityError, RepositoryError, ServiceError
+from ciml.core.errors import CimlError, IntegrityError, RepositoryError, ServiceError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.listing import Entry
 from ciml.core.manifest import Manifest
@@ -180,7 +180,7 @@ class Supply:
                 refusals.append(error)
         if refusals:
             raise refusals[-1]
-        raise self._nowhere(manifest)
+        raise self.nowhere(manifest)
 
     def _wanted(self, manifest: Manifest, part: str) -> Output | None:
         """What is to be brought; None while the listing that tells of the part is not here."""
@@ -199,60 +199,9 @@ class Supply:
             raise RepositoryError(f"{manifest.path} is behind a DVC pointer, and there is no work tree to look in")
         return self._pointers
 
-    def push(self, manifest: Manifest, *, needed: bool = True) -> bool:
-        """Whether everybody can have what a manifest stands for from now on, with its listing and its index.
-
-        Of data that is at its source alone only these are sent.
-
-        Raises:
-            ConfigurationError: there is no shared store.
-            RepositoryError: the bytes are neither here nor there nor at a source, and `needed`.
-        """
-        if self._remote is None and not self._everybodys:
-            raise ConfigurationError(
-                "there is no store that others use too", hint="Name one in ciml.yaml: `store: s3://BUCKET/PREFIX`."
-            )
-        if not self._store.has(manifest.output) and not self._from_work_tree(manifest, manifest.output, ""):
-            if self.is_shared(manifest):
-                return True
-            if manifest.source and is_listed(manifest, self.listing):
-                self.share_listings(manifest)
-            elif needed:
-                raise self._nowhere(manifest)
-            return False
-        if self._remote is not None:
-            self._send(manifest, self._remote)
-        return True
-
-    def _send(self, manifest: Manifest, remote: Remote) -> None:
-        """Bytes first, the root of their listing last: where others find that, they find the rest."""
-        if manifest.directory:
-            remote.push(self._bytes(manifest), self._meter)
-            remote.push([*listing.parts(manifest.digest, self.listing)][1:], self._meter)
-        remote.push([manifest.digest], self._meter)
-        if manifest.index is not None:
-            remote.push(listing.parts(manifest.index, self.listing), self._meter)
-
-    def share_listings(self, manifest: Manifest) -> None:
-        """Let everybody have what tells of a manifest's files, where there is a shared store: listing and index."""
-        if self._remote is not None:
-            for digest in filter(None, (manifest.digest if manifest.directory else None, manifest.index)):
-                self._remote.push(listing.parts(digest, self.listing), self._meter)
-
-    def is_shared(self, manifest: Manifest) -> bool | None:
-        """Whether others can have the data, as far as its listing and first file tell; None without a shared store."""
-        if self._everybodys:
-            return self._store.has(manifest.output)
-        if self._remote is None or not self._remote.has([manifest.digest]):
-            return None if self._remote is None else False
-        # A sync shares the listing alone.
-        first = next(self._bytes(manifest), None) if manifest.directory else None
-        return first is None or bool(self._remote.has([first]))
-
-    def _bytes(self, manifest: Manifest) -> Iterator[Digest]:
-        """The objects of a directory's files."""
-        entries = listing.entries(manifest.digest, self.listing)
-        return (entry.digest for entry in entries if entry.mode != listing.FOLDER)
+    def keeps_all(self, manifest: Manifest) -> bool:
+        """Whether all that a manifest stands for is in the clone's own store from now on, the work tree's included."""
+        return self._store.has(manifest.output) or self._from_work_tree(manifest, manifest.output, "")
 
     # The ways.
 
@@ -320,7 +269,8 @@ class Supply:
             raise _unreachable(digests[0])
         self._remote.pull(digests)
 
-    def _nowhere(self, manifest: Manifest) -> CimlError:
+    def nowhere(self, manifest: Manifest) -> CimlError:
+        """That what a manifest stands for is not to be had, and what to do."""
         if not manifest.directory and self._store.holds(manifest.digest):
             return IntegrityError(
                 f"{manifest.file} says {manifest.size} bytes of {manifest.digest[:12]}, and the store's are not: "

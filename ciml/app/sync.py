@@ -60,25 +60,16 @@ class Branches(Protocol):
         ...
 
 
-class Supply(Protocol):
-    """Finds bytes and listings wherever they are."""
-
-    def bring(self, manifest: Manifest, part: str = "") -> Output:
-        """What a manifest stands for, whose bytes are in the store from now on."""
-        ...
-
-    def share_listings(self, manifest: Manifest) -> None:
-        """Let others have what tells of a manifest's files, where there is a shared store."""
-        ...
-
-
 class Means(Value, frozen=True, kw_only=True):
     """What a sync works with."""
 
     source: Callable[[Manifest], Source]
     store: Store
     listings: Listings
-    supply: Supply
+    bring: Callable[[Manifest], Output]
+    """What a manifest stands for, whose bytes are in the store from now on."""
+    share: Callable[[Manifest], None]
+    """Lets others have what tells of a manifest's files, where there is a shared store."""
     fetch: Fetch
     parse: Parse
     dump: Dump
@@ -180,7 +171,7 @@ def _noted(told: Arrival, note: str) -> Arrival:
 
 
 def _facts(manifest: Manifest, means: Means, tables: Tables) -> Facts:
-    return facts_of(means.supply.bring(manifest), means.store, tables)
+    return facts_of(means.bring(manifest), means.store, tables)
 
 
 def files_of(found: Sequence[Found], dump: Dump) -> dict[RepoPath, bytes]:
@@ -297,7 +288,7 @@ def _share(found: Sequence[Found], means: Means) -> None:
     """Durable, and for everybody, before a commit names it."""
     means.store.flush()
     for item in found:
-        means.supply.share_listings(item.manifest)
+        means.share(item.manifest)
 
 
 def texts(synced: Synced, *, partly: bool = False) -> Iterator[str]:

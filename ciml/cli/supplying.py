@@ -12,6 +12,7 @@ from ciml.adapters.stores.local import LocalStore
 from ciml.app import data as cases
 from ciml.app.faults import Faults
 from ciml.app.ports import Meter, Remote, Store
+from ciml.app.sharing import Sharing
 from ciml.app.source import Source
 from ciml.app.supply import Pointers, Supply
 from ciml.cli.invocation import Invocation
@@ -49,6 +50,13 @@ class Supplying:
         self.data = _data(place)
         self.store = own_store(place, place.project_store)
         self.supply = supply_of(place, invocation, place.project_store, meter)
+        self.sharing = Sharing(
+            self.supply,
+            self.store,
+            _remote(place.project_store),
+            everybodys=self.store is not place.store,
+            meter=meter,
+        )
 
     def path(self, text: str) -> RepoPath:
         """The path in the repository that the user means; a manifest's name means what it stands for.

@@ -117,7 +117,7 @@ def _with_remote(found: DataStatus, manifest: Manifest, at: Supplying) -> DataSt
     at_source = None
     if manifest.source:
         at_source = source_changes(manifest, at.source(s3_address(manifest.source)), at.supply.listing).files
-    return msgspec.structs.replace(found, at_source=at_source, shared=at.supply.is_shared(manifest))
+    return msgspec.structs.replace(found, at_source=at_source, shared=at.sharing.is_shared(manifest))
 
 
 @command.command("update")
@@ -206,7 +206,7 @@ def push(invocation: Invocation, paths: tuple[str, ...]) -> int:
         for item in at.manifests(paths, faults):
             if item.md5 is None:
                 with faults.of(item.file):
-                    done.append((item, at.supply.push(item, needed=bool(paths))))
+                    done.append((item, at.sharing.push(item, needed=bool(paths))))
     told = [{"path": item.path, "manifest": item.file, "pushed": pushed} for item, pushed in done]
     console.document({"data": told, "objects": meter.objects, "bytes": meter.size, "faults": faults.found})
     moved = f"{meter.objects:,} new objects, {bytes_text(meter.size)}" if meter.objects else "nothing new"
