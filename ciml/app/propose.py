@@ -15,7 +15,7 @@ from ciml.core.errors import RepositoryError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.judged import Judged
 from ciml.core.lineage import RunTrace, encode, of_model, shown
-from ciml.core.pipeline import ParamValue, Scalar
+from ciml.core.pipeline import Scalar
 from ciml.core.registry import Dataset, TrackedRun
 from ciml.core.results import Output
 
@@ -91,7 +91,7 @@ def tracked(
         name=f"{judged.model.name} {commit.sha[:10]}",
         recipe=judged.recipe,
         key=judged.key,
-        params={name: shown(value) for stage in part.stages for name, value in _params(stage.params)},
+        params={name: shown(value) for stage in part.stages for name, value in sorted(stage.params.items())},
         metrics=judged.verdict.metrics,
         data=tuple(Dataset(name=path, digest=value) for path, value in sorted(judged.data.items())),
         tags={
@@ -104,10 +104,6 @@ def tracked(
         },
         files=files or {LINEAGE: encode(part)},
     )
-
-
-def _params(params: dict[str, ParamValue]) -> list[tuple[str, ParamValue]]:
-    return sorted(params.items())
 
 
 def _tags(judged: Judged, part: RunTrace, digest: Digest | None) -> dict[str, str]:
