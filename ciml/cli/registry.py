@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ciml.adapters.git.everywhere import ledgers, remote_ledgers
-from ciml.adapters.git.repository import NOBODY
+from ciml.adapters.git.repository import INTRODUCTION, NOBODY
 from ciml.adapters.ledgers.git import GitLedger
 from ciml.app.chronicle import Author
 from ciml.app.propose import LINEAGE
@@ -198,7 +198,7 @@ class Registries:
         if author.actor == NOBODY:
             raise RepositoryError(
                 "the ledger is to say who did this, and Git does not know who you are",
-                hint='git config user.name "YOUR NAME" && git config user.email YOU@EXAMPLE.ORG',
+                hint=INTRODUCTION,
             )
         return author
 

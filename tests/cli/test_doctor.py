@@ -30,6 +30,7 @@ def test_all_is_well(registered: Calls) -> None:
     found = states(registered)
     assert {"python", "git", "bash", "mlflow", "repository", "ciml.yaml", "registry"} <= found.keys()
     assert "wrong" not in found.values()
+    assert "identity    Ada <ada@example.com>" in answer.out
     assert "embedded" in answer.out and "stages: 2, models: 1" in answer.out
     assert sorted((registered.path / ".git/ciml").rglob("*.db*")) == before
 
@@ -42,6 +43,13 @@ def test_a_wrong_configuration(ciml: Calls) -> None:
     assert answer.code == 3
     assert "stags" in answer.out
     assert states(ciml)["ciml.yaml"] == "wrong"
+
+
+def test_nobody(registered: Calls) -> None:
+    """Without a name for the ledger that is missing, and nothing is wrong."""
+    for name in ("user.name", "user.email"):
+        registered.repo.git("config", "--unset", name)
+    assert states(registered)["identity"] == "missing"
 
 
 def test_no_repository(ciml: Calls, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ _FACTS = (
 )
 NOBODY = "unknown"
 """Who Git says commits here, where it does not know."""
+INTRODUCTION = 'git config user.name "YOUR NAME" && git config user.email YOU@EXAMPLE.ORG'
+"""What tells it."""
 _NETWORK_S = 60.0
 _UNSAFE = re.compile(r"[\x00-\x20\x7f]|^-|^$")
 _FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

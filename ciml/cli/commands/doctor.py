@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ciml.adapters.git.repository import INTRODUCTION, NOBODY
 from ciml.adapters.tools import package, program
 from ciml.cli.console import Console
 from ciml.cli.invocation import Invocation
@@ -98,22 +99,32 @@ def _packages() -> list[Finding]:
     return findings
 
 
+def _identity(name: str) -> Finding:
+    """Whom the ledger will name."""
+    if name != NOBODY:
+        return Finding(what="identity", state="ok", detail=name)
+    return Finding(what="identity", state="missing", detail="Git does not know who you are", hint=INTRODUCTION)
+
+
 def _repository(invocation: Invocation) -> list[Finding]:
     """The repository, its ciml.yaml and its registry, as far as there are any."""
     try:
         with open_place(invocation) as place:
-            where = Finding(what="repository", state="ok", detail=place.root or place.repository.git_dir)
+            where = [
+                Finding(what="repository", state="ok", detail=place.root or place.repository.git_dir),
+                _identity(place.repository.identity()),
+            ]
             try:
                 pipeline = project_at(place, invocation, {}).pipeline
             except CimlError as error:
-                return [where, _wrong("ciml.yaml", error)]
+                return [*where, _wrong("ciml.yaml", error)]
             workflows = _workflows(place.root, pipeline.action) if place.root else []
     except CimlError as error:
         return [_wrong("repository", error)]
     uri = pipeline.registry or invocation.environ.get("MLFLOW_TRACKING_URI")
     detail = bare(uri) if uri else "embedded: an SQLite database of this clone"
     return [
-        where,
+        *where,
         Finding(what="ciml.yaml", state="ok", detail=f"stages: {len(pipeline.stages)}, models: {len(pipeline.models)}"),
         Finding(what="registry", state="ok", detail=detail),
         *(_server(uri) if uri else ()),
