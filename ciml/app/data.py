@@ -19,7 +19,7 @@ from ciml.core.listing import Fetch, entries
 from ciml.core.manifest import Manifest, manifest_of, manifest_paths, stands_for
 from ciml.core.paths import folders, inside_fault, output_fault
 from ciml.core.results import Output
-from ciml.core.tree import SUBMODULE
+from ciml.core.tree import SUBMODULE, TreeEntry
 
 
 class DataFiles(Protocol):
@@ -115,6 +115,14 @@ def chosen(standing: Iterable[RepoPath], wanted: Sequence[RepoPath]) -> list[Rep
 def all_files(tree: Tree) -> set[RepoPath]:
     """The files that Git tracks, and those that it would; not those of submodules."""
     return {entry.path for entry in tree.files(RepoPath(""), modules=False)} | set(tree.untracked(RepoPath("")))
+
+
+def files_here(tree: Tree) -> Sequence[TreeEntry]:
+    """All files of a tree that can be had here: a submodule that is not checked out is one entry."""
+    try:
+        return tree.files(RepoPath(""))
+    except RepositoryError:
+        return tree.files(RepoPath(""), modules=False)
 
 
 def _is_wanted(path: RepoPath, wanted: Sequence[RepoPath]) -> bool:

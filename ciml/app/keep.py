@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ciml.app.data import Parse
+from ciml.app.data import Parse, files_here
 from ciml.app.ports import Tree
 from ciml.core.errors import ConfigurationError
-from ciml.core.ids import Digest, GitOid, RepoPath
+from ciml.core.ids import Digest, GitOid
 from ciml.core.ledger import LedgerState
 from ciml.core.lineage import RunTrace
 from ciml.core.manifest import Manifest, stands_for
@@ -32,7 +32,7 @@ def manifests_of(trees: Iterable[Tree], parse: Parse) -> Iterator[Manifest]:
     """The manifests of these trees, each version once; one that cannot be read names nothing."""
     seen: set[GitOid] = set()
     for tree in trees:
-        for entry in tree.files(RepoPath("")):
+        for entry in files_here(tree):
             if stands_for(entry.path) is None or entry.oid in seen:
                 continue
             seen.add(entry.oid)

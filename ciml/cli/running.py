@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from ciml import __version__
 from ciml.adapters.executors.local import LocalExecutor
 from ciml.adapters.machine import resources
+from ciml.app.data import files_here
 from ciml.app.perform import Means, Performance
 from ciml.app.plan import Prepared
 from ciml.app.ports import Executor
@@ -159,7 +160,7 @@ def run_url(environ: Mapping[str, str]) -> str:
 
 def known(project: Project) -> Known:
     """What the repository has that a stage could have named: asked when one has failed."""
-    files = frozenset(entry.path for entry in project.tree.files(RepoPath("")))
+    files = frozenset(entry.path for entry in files_here(project.tree))
     files |= frozenset(project.tree.untracked(RepoPath("")))
     made = frozenset(place.path for stage in project.pipeline.stages.values() for place in stage.outputs)
     return Known(paths=files | made, parameters=_parameters(project.pipeline, project))

@@ -132,6 +132,22 @@ def test_data_in_a_submodule(added: Calls, tmp_path: Path) -> None:
     assert [item["path"] for item in added.json("data", "status")["data"]] == ["data/raw"]
 
 
+def test_a_submodule_that_is_not_checked_out_is_in_nobodys_way(added: Calls, tmp_path: Path) -> None:
+    """A collection keeps the data of the manifests that are here, and a failed stage is told as one."""
+    inner = RepoBuilder(tmp_path / "inner")
+    inner.commit({"x": "1"})
+    added.repo.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner.path), "vendor")
+    added.repo.git("commit", "-qm", "submodule")
+    added.repo.git("submodule", "--quiet", "deinit", "--force", "vendor")
+    added.ok("store", "gc", "--grace", "0")
+    added.ok("store", "gc", "--grace", "0")
+    shutil.rmtree(added.path / "data/raw")
+    added.ok("data", "pull")
+    added.repo.commit({"ciml.yaml": YAML.replace("cat data/raw/*.csv", "cat code/forgotten.py")})
+    failed = added("run")
+    assert failed.code == 11, failed
+
+
 def test_names_that_differ_in_case_alone_are_told(added: Calls) -> None:
     """With an add and an update that takes them in, once; the data is taken all the same."""
     fill(added, {"data/raw/A.csv": "id,x\n", "data/new/x": "1", "data/new/X": "2"})
