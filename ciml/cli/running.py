@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from ciml import __version__
 from ciml.adapters.executors.local import LocalExecutor
 from ciml.adapters.machine import resources
-from ciml.app.data import files_here
+from ciml.app.forgotten import known
 from ciml.app.perform import Means, Performance
 from ciml.app.plan import Prepared
 from ciml.app.ports import Executor
@@ -23,11 +23,9 @@ from ciml.cli.wiring import Place, journal
 from ciml.core.changes import CONFIGURATION
 from ciml.core.errors import CimlError
 from ciml.core.event import Event
-from ciml.core.forgotten import Known
-from ciml.core.ids import Digest, GitOid, RepoPath, StageName
+from ciml.core.ids import Digest, GitOid, StageName
 from ciml.core.judged import Judged
-from ciml.core.lineage import ChampionLine, ModelTrace, RunTrace, StageTrace, check_lines, run_id, trace
-from ciml.core.pipeline import Pipeline
+from ciml.core.lineage import RunTrace, StageTrace, model_trace, run_id, trace
 from ciml.core.plan import Graph
 from ciml.core.results import StageResult
 from ciml.core.trust import refusal
@@ -156,35 +154,3 @@ def run_url(environ: Mapping[str, str]) -> str:
     """The address of the CI run; "" on a laptop."""
     parts = [environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
     return f"{parts[0]}/{parts[1]}/actions/runs/{parts[2]}" if all(parts) else ""
-
-
-def known(project: Project) -> Known:
-    """What the repository has that a stage could have named: asked when one has failed."""
-    files = frozenset(entry.path for entry in files_here(project.tree))
-    files |= frozenset(project.tree.untracked(RepoPath("")))
-    made = frozenset(place.path for stage in project.pipeline.stages.values() for place in stage.outputs)
-    return Known(paths=files | made, parameters=_parameters(project.pipeline, project))
-
-
-def _parameters(pipeline: Pipeline, project: Project) -> dict[str, RepoPath]:
-    return {name: file for file in pipeline.params_files for name in project.documents.params(project.tree, file)}
-
-
-def model_trace(judged: Judged, *, version: int | None = None) -> ModelTrace:
-    """What a run's record keeps of one model."""
-    verdict = judged.verdict
-    champion = verdict.champion
-    return ModelTrace(
-        name=judged.model.name,
-        recipe=judged.recipe,
-        path=judged.model.path,
-        stages=judged.stages,
-        artifact=judged.artifact,
-        metrics=verdict.metrics,
-        champion=ChampionLine(version=int(champion.version), metrics=champion.metrics) if champion else None,
-        verdict=verdict.status.value,
-        reason=verdict.reason,
-        checks=check_lines(verdict.findings),
-        policy=judged.policy,
-        version=version,
-    )

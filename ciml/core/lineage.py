@@ -17,6 +17,7 @@ from ciml.core import verdict
 from ciml.core.errors import IntegrityError
 from ciml.core.ids import CommitSha, Digest, GitOid, ModelName, RepoPath, StageName
 from ciml.core.inputs import DataInput, Input
+from ciml.core.judged import Judged
 from ciml.core.pipeline import ParamValue
 from ciml.core.results import Cancelled, Failed, Output, Ran, Record, Skipped, StageResult, Told, record_of, told
 from ciml.core.url import bare, without_secrets
@@ -176,6 +177,26 @@ def trace(
         result=told(result),
         reason=without_secrets(reason),
         record=record_of(result),
+    )
+
+
+def model_trace(judged: Judged, *, version: int | None = None) -> ModelTrace:
+    """What a run's record keeps of one model."""
+    verdict = judged.verdict
+    champion = verdict.champion
+    return ModelTrace(
+        name=judged.model.name,
+        recipe=judged.recipe,
+        path=judged.model.path,
+        stages=judged.stages,
+        artifact=judged.artifact,
+        metrics=verdict.metrics,
+        champion=ChampionLine(version=int(champion.version), metrics=champion.metrics) if champion else None,
+        verdict=verdict.status.value,
+        reason=verdict.reason,
+        checks=check_lines(verdict.findings),
+        policy=judged.policy,
+        version=version,
     )
 
 
