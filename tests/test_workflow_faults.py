@@ -122,6 +122,9 @@ def test_c013_an_environment_without_a_reviewer(team: Team, reviewer: str, says:
     assert "exit code 6" in run["deploy-production"].log
     assert says in run["deploy-production"].log
     assert (team.target.exists(), team.ledger()) == (False, before)
+    assert [heard["title"].partition(" at ")[0] for heard in team.pager.heard] == [
+        f"{team.model}/1 was not deployed to production"
+    ]
 
     team.hub.reviewers = {"production": "grace"}
     assert team.hub.rerun(run).conclusion == "success", run.explain()

@@ -204,14 +204,20 @@ class Deploying:
             registry=self._registries.registry if model else None,
             alias=model.champion.alias if model else "",
         )
-        if receipt.outcome != "deployed" and "deploy-failed" in self._project.pipeline.alerts:
-            tell(lambda: [self._alert(order, receipt)], self._place, self._environ, self._console)
+        if receipt.outcome != "deployed":
+            why = "; ".join(filter(None, (receipt.reason, receipt.detail)))
+            self.tell_failed(order, why, attempt=receipt_digest(receipt))
         return recorded
 
-    def _alert(self, order: DeployOrder, receipt: Receipt) -> alert.Alert:
+    def tell_failed(self, order: DeployOrder, why: str, *, attempt: str) -> None:
+        """Tell whoever wants alerts that an order came to nothing, once for each attempt at it."""
+        if "deploy-failed" in self._project.pipeline.alerts:
+            tell(lambda: [self._alert(order, why, attempt)], self._place, self._environ, self._console)
+
+    def _alert(self, order: DeployOrder, why: str, attempt: str) -> alert.Alert:
         repository = self._place.repository
         run = RunTrace(
-            id=receipt_digest(receipt),
+            id=attempt,
             commit=repository.commit(order.commit) if repository.holds(order.commit) else None,
             branch=order.ref or repository.branch(),
             repository=repository.remote_url() or "",
@@ -219,7 +225,6 @@ class Deploying:
             run_url=run_url(self._environ),
         )
         line = DeploymentLine(environment=order.environment, model=order.model, version=order.version)
-        why = "; ".join(filter(None, (receipt.reason, receipt.detail)))
         return alert.deploy_failed(line, run, reason=why)
 
 

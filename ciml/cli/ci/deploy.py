@@ -16,6 +16,7 @@ from ciml.app.release import Waiting
 from ciml.app.rollout import Rollout
 from ciml.cli.ci.call import Call
 from ciml.cli.ci.closing import environments, publish
+from ciml.cli.ci.extras import require_alerts
 from ciml.cli.deploying import Deploying, asked_for
 from ciml.core.approval import Reviews
 from ciml.core.deployment import DeployOrder, Receipt
@@ -24,6 +25,8 @@ from ciml.core.handover import SETTLED, may_tell_of_deployment
 from ciml.core.ids import CommitSha
 from ciml.core.report import DeploymentLine, Report, deployments_text
 from ciml.core.workflow.order import slug
+
+_NO_RECEIPT = "its job handed no receipt on: it did not begin, or what serves there is not known; see its log"
 
 
 def release(call: Call) -> tuple[Rollout, ...]:
@@ -121,13 +124,17 @@ def record(call: Call) -> ExitCode:
         for artifact, item in call.taken.each("receipts", Receipt)
         if may_tell_of_deployment(artifact, slug(item.environment))
     }
-    lines = []
-    for item in call.taken.all("deployments", DeployOrder, of=SETTLED):
+    orders, lines = list(call.taken.all("deployments", DeployOrder, of=SETTLED)), []
+    if any(item.id not in receipts for item in orders):
+        require_alerts(call)
+    for item in orders:
         if item.ref != (call.event.tag or ""):
             raise IntegrityError(f"the order {item.name} is for {item.ref or 'a promotion'}, and not for this event")
         receipt = receipts.get(item.id)
         if receipt is not None:
             deploying.record(item, receipt)
+        else:
+            deploying.tell_failed(item, _NO_RECEIPT, attempt=f"{call.event.run.id}.{call.event.run.attempt}")
         lines.append(_conclude(call, item, receipt))
         code = code if lines[-1].state == "deployed" else ExitCode.DEPLOYMENT
     if not lines:
@@ -209,9 +216,8 @@ def _announce(call: Call, item: DeployOrder) -> None:
 
 def _conclude(call: Call, item: DeployOrder, receipt: Receipt | None) -> DeploymentLine:
     if receipt is None:
-        reason = "its job handed no receipt on: it did not begin, or what serves there is not known; see its log"
-        _say(call, item, "failure", reason)
-        return _line(item, "failed", reason)
+        _say(call, item, "failure", _NO_RECEIPT)
+        return _line(item, "failed", _NO_RECEIPT)
     done = receipt.outcome == "deployed"
     detail = "; ".join(filter(None, (receipt.reason, receipt.detail)))
     _say(call, item, "success" if done else "failure", detail)

@@ -29,5 +29,20 @@ def require_extras(call: Call) -> None:
         "alerts": ("apprise", tells),
     }
     for extra, (module, needed) in wanted.items():
-        if needed and find_spec(module) is None:
-            raise MissingExtraError(f"this run needs {module}, which is not installed", extra=extra)
+        if needed:
+            _require(extra, module)
+
+
+def require_alerts(call: Call) -> None:
+    """Check that what is needed to tell people is installed, where somebody wants to be told.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if call.invocation.environ.get(VARIABLE, "").strip():
+        _require("alerts", "apprise")
+
+
+def _require(extra: str, module: str) -> None:
+    if find_spec(module) is None:
+        raise MissingExtraError(f"this run needs {module}, which is not installed", extra=extra)
