@@ -18,6 +18,7 @@ from ciml.core.errors import CimlError, IntegrityError, RaceError, ServiceError,
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.manifest import Manifest
 from ciml.core.s3 import s3_address
+from tests.adapters.stores.faults import FAILED, FINISHED, in_child
 from tests.s3proxy import Proxy, proxy
 from tests.s3server import Service
 
@@ -195,6 +196,20 @@ def test_a_fetch_goes_on_where_it_was(data: Data) -> None:
     data.fetch(manifest)
     assert all(data.holds(b"n%d" % number) for number in range(30))
     assert len(data.asked()) <= 32 - arrived
+
+
+def test_a_large_object_goes_on_where_it_was(data: Data) -> None:
+    """Of one whose process ended the parts that have arrived are not asked for again."""
+    large = os.urandom(1 << 20) * 17
+    data.put("large", large)
+    manifest = data.update().manifest
+    data.faults.fail("GET", "raw/large", "403", times=-1, after=2)
+    assert in_child(lambda: data.fetch(manifest)) == FAILED
+    data.faults.rules.clear()
+    asked = data.faults.count("GET", "raw/large")
+    assert in_child(lambda: data.fetch(manifest)) == FINISHED
+    assert data.faults.count("GET", "raw/large") == asked + 2, "one to learn its size, one for the part that lacked"
+    assert data.holds(large)
 
 
 def test_a_folder_s_worth_of_one_object(data: Data) -> None:
