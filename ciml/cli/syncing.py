@@ -10,6 +10,7 @@ import msgspec
 from ciml.adapters.git.branches import Branches
 from ciml.adapters.manifests import dump, parse
 from ciml.app.faults import Faults
+from ciml.app.source import Source
 from ciml.app.sync import Means, RefusedError, Synced, arrived, commit_arrivals, files_of, propose_arrivals, texts
 from ciml.cli.console import Console
 from ciml.cli.datashow import show_faults
@@ -22,6 +23,7 @@ from ciml.core.amounts import bytes_text
 from ciml.core.arrival import lines
 from ciml.core.errors import ConfigurationError, ExitCode, RepositoryError
 from ciml.core.ids import RepoPath
+from ciml.core.manifest import Manifest
 from ciml.core.s3 import s3_address
 from ciml.core.trigger import repository_of
 
@@ -69,6 +71,8 @@ def sync(invocation: Invocation, wanted: Wanted, *, document: bool = True) -> Ex
             console.line(line)
     for text in texts(synced, partly=bool(syncing.faults.found)):
         console.line(text)
+    if not syncing.asked and not syncing.faults.found:
+        console.line("hint: no manifest has a source in S3; `ciml data add s3://BUCKET/PREFIX/` writes one that has.")
     if size:
         console.line(f"{bytes_text(size)} were read.")
     if synced.base is None and synced.arrivals:
@@ -87,6 +91,8 @@ class _Syncing:
         self._branches = Branches(place.repository.git, remote)
         self._has_remote = remote is not None
         self.faults = Faults()
+        self.asked = False
+        """Whether any data comes from S3."""
 
     def synced(self) -> Synced:
         paths = [self._at.path(text) for text in self._wanted.paths]
@@ -126,7 +132,7 @@ class _Syncing:
     def _means(self) -> Means:
         at = self._at
         return Means(
-            source=lambda manifest: at.source(s3_address(manifest.source or "")),
+            source=self._source,
             store=at.store,
             listings=at.store,
             bring=at.supply.bring,
@@ -138,6 +144,10 @@ class _Syncing:
             largest=None if self._wanted.tables else _LARGEST,
             faults=self.faults,
         )
+
+    def _source(self, manifest: Manifest) -> Source:
+        self.asked = True
+        return self._at.source(s3_address(manifest.source or ""))
 
     def _branch(self) -> str:
         """Where a commit goes: what is named, what is checked out, what the job is for, the default branch."""

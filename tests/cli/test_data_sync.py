@@ -78,9 +78,17 @@ def subjects(repo: RepoBuilder, branch: str = "main") -> list[str]:
 def test_nothing_arrived(sourced: Calls) -> None:
     """Nothing is written, in any way of it."""
     for words in ((), ("--commit",), ("--pull-request",)):
-        assert "Nothing arrived." in sourced.ok("data", "sync", *words).out
+        told = sourced.ok("data", "sync", *words).out
+        assert "Nothing arrived." in told
+        assert "hint" not in told
     assert sourced.repo.git("status", "--porcelain") == ""
     assert len(subjects(origin(sourced))) == 2
+
+
+def test_no_data_comes_from_s3(ciml: Calls) -> None:
+    """Nothing can arrive then, and the command that changes that is named."""
+    told = ciml.ok("data", "sync").out
+    assert "hint: no manifest has a source in S3; `ciml data add s3://BUCKET/PREFIX/` writes one that has." in told
 
 
 def test_in_the_work_tree(sourced: Calls, bucket: Bucket) -> None:
