@@ -122,6 +122,7 @@ class PackSweep:
             writer.drop()
             raise
         writer.publish(os.path.dirname(pack.path))
+        files.sync(self._root)  # else a power cut could take the new pack, and the old one would be gone
         return True
 
 
