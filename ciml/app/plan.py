@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 
+import msgspec
+
 from ciml.app.evidence import LookedUp
 from ciml.app.graph import graph_of
 from ciml.app.ports import Tree
@@ -35,6 +37,10 @@ class Prepared(Value, frozen=True, kw_only=True):
     outputs: WorkTree | None
     edited: tuple[RepoPath, ...] = ()
     """Data that lies in the work tree and is not what its manifest says; sorted."""
+
+    def anywhere(self) -> Prepared:
+        """The same without a work tree: nobody will look there for what is made."""
+        return msgspec.structs.replace(self, outputs=None, evidence=self.evidence.anywhere())
 
 
 def prepare(project: Project, *, base: str | None = None, unknown: str | None = None) -> Prepared:

@@ -1,4 +1,4 @@
-"""Results that other jobs handed on, in the place of stages that this job does not run."""
+"""Results that jobs hand on: of others, in the place of stages that this one does not run, and its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 import msgspec
 
 from ciml.app.ports import Executor, Store
-from ciml.app.run import MakesOrders
+from ciml.app.run import MakesOrders, Observer
 from ciml.core import listing
 from ciml.core.errors import IntegrityError
 from ciml.core.handover import StageOutcome
@@ -16,7 +16,7 @@ from ciml.core.ids import Digest, StageName
 from ciml.core.metrics import parse
 from ciml.core.order import WorkOrder
 from ciml.core.pipeline import Place
-from ciml.core.plan import Graph, State
+from ciml.core.plan import Decision, Graph, State
 from ciml.core.results import Cancelled, Failed, Output, Ran, Record, Restored, StageResult, record_of
 
 NOT_HANDED_ON = "the job that runs it handed no result on"
@@ -157,3 +157,29 @@ class RelayedOrders:
             metrics=tuple(place.inside for place in stage.outputs if place.path in stage.metrics),
             platform=self._graph.runtime.platform,
         )
+
+
+class Seen:
+    """An observer that keeps what it is told, and passes it on."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._keys: dict[StageName, Digest | None] = {}
+        self.outcomes: list[StageOutcome] = []
+
+    def decided(self, name: StageName, decision: Decision) -> None:
+        """A stage's turn has come."""
+        self._keys[name] = decision.key
+        self._observer.decided(name, decision)
+
+    def ended(self, name: StageName, result: StageResult) -> None:
+        """A stage has ended, in whatever way."""
+        self.outcomes.append(outcome(name, self._keys.get(name), result))
+        self._observer.ended(name, result)
+
+
+def outcome(name: StageName, key: Digest | None, result: StageResult) -> StageOutcome:
+    """What is handed on of a stage: where a log lies on this machine is nobody's business."""
+    if isinstance(result, Ran | Failed):
+        result = msgspec.structs.replace(result, log="")
+    return StageOutcome(stage=name, key=key, result=result)

@@ -7,18 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from ciml.adapters.stores.local import LocalStore
-from ciml.app.evidence import LookedUp
 from ciml.app.perform import Means
-from ciml.app.plan import Prepared
 from ciml.app.ports import Executor
 from ciml.app.relay import Relay, RelayedOrders
-from ciml.app.run import Observer
 from ciml.cli.ci.call import Call
 from ciml.core.handover import RESCORED, StageOutcome, may_tell_of_stage
-from ciml.core.ids import Digest, StageName
+from ciml.core.ids import StageName
 from ciml.core.order import WorkOrder
-from ciml.core.plan import Decision
-from ciml.core.results import Failed, Ran, StageResult, record_of
+from ciml.core.results import record_of
 from ciml.core.workflow.order import job_names
 
 
@@ -79,38 +75,6 @@ class Relayed:
 
     def _of_key(self, order: WorkOrder) -> StageOutcome | None:
         return self._rescored.get(order.key)
-
-
-def anywhere(prepared: Prepared) -> Prepared:
-    """The same without a work tree: nobody will look there for what this job makes."""
-    evidence: LookedUp = prepared.evidence.anywhere()
-    return msgspec.structs.replace(prepared, outputs=None, evidence=evidence)
-
-
-class Seen:
-    """An observer that keeps what it is told, and passes it on."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-        self._keys: dict[StageName, Digest | None] = {}
-        self.outcomes: list[StageOutcome] = []
-
-    def decided(self, name: StageName, decision: Decision) -> None:
-        """A stage's turn has come."""
-        self._keys[name] = decision.key
-        self._observer.decided(name, decision)
-
-    def ended(self, name: StageName, result: StageResult) -> None:
-        """A stage has ended, in whatever way."""
-        self.outcomes.append(outcome(name, self._keys.get(name), result))
-        self._observer.ended(name, result)
-
-
-def outcome(name: StageName, key: Digest | None, result: StageResult) -> StageOutcome:
-    """What is handed on of a stage: where a log lies on this machine is nobody's business."""
-    if isinstance(result, Ran | Failed):
-        result = msgspec.structs.replace(result, log="")
-    return StageOutcome(stage=name, key=key, result=result)
 
 
 def hand_on(call: Call, kind: str, outcomes: Mapping[str, StageOutcome]) -> None:

@@ -11,7 +11,7 @@ from ciml.cli.ci.closing import Closing
 from ciml.cli.ci.datagate import check_data, stopped
 from ciml.cli.ci.deploy import deploy_here, order, promotion, release, tell
 from ciml.cli.ci.extras import require_extras
-from ciml.cli.ci.handover import Relayed, anywhere
+from ciml.cli.ci.handover import Relayed
 from ciml.cli.ci.plan import nothing
 from ciml.cli.ci.stage import guarded
 from ciml.cli.console import Live
@@ -109,7 +109,7 @@ def _released(call: Call, *, here: bool) -> ExitCode:
 
 def _made(call: Call, means: Means, *, settling: bool) -> Performance:
     """What the commit's stages made and what the gates say of it."""
-    prepared = anywhere(call.prepared) if settling else call.prepared
+    prepared = call.prepared.anywhere() if settling else call.prepared
     if call.choice.needed:
         return perform(call.project, prepared, means, Options(targets=call.choice.needed, keep_going=settling))
     return unmade(prepared, tuple(call.choice.settled.values()))

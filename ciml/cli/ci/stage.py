@@ -11,9 +11,10 @@ from ciml.adapters.ci.runner import Guard, Runner
 from ciml.app.perform import Performance, perform
 from ciml.app.plan import wanted_stages
 from ciml.app.ports import FetchVersion
+from ciml.app.relay import Seen, outcome
 from ciml.app.run import Options
 from ciml.cli.ci.call import Call
-from ciml.cli.ci.handover import Relayed, Seen, anywhere, hand_on, outcome
+from ciml.cli.ci.handover import Relayed, hand_on
 from ciml.cli.console import Live
 from ciml.cli.signals import interruptible
 from ciml.core.entries import Registration
@@ -41,7 +42,7 @@ def stage(call: Call) -> ExitCode:
         with Live(call.console, len(names)) as live, interruptible():
             means = relayed.instead(running.means(live), runs=names)
             options = Options(targets=names, keep_going=True)
-            made = perform(call.project, anywhere(call.prepared), means, options, models={})
+            made = perform(call.project, call.prepared.anywhere(), means, options, models={})
     outcomes: dict[str, StageOutcome] = {name: _outcome(name, made) for name in names}
     hand_on(call, "results", outcomes)
     return exit_code_of([item.result for item in outcomes.values() if isinstance(item.result, Failed)])
@@ -86,7 +87,7 @@ def rescore(call: Call) -> ExitCode:
             seen = Seen(means.rescoring)
             means = msgspec.structs.replace(means, rescoring=seen, fetch=_champion(call), may_lack_champion=False)
             options = Options(targets=call.choice.needed, keep_going=True)
-            perform(call.project, anywhere(call.prepared), means, options, models=chosen)
+            perform(call.project, call.prepared.anywhere(), means, options, models=chosen)
     hand_on(call, "rescored", {str(item.key): item for item in seen.outcomes if item.key})
     return ExitCode.OK
 
