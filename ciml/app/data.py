@@ -16,7 +16,7 @@ from ciml.core.dataset import DataState, DataStatus, Tally
 from ciml.core.errors import ConfigurationError, IntegrityError, RepositoryError, ServiceError, UsageError
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.listing import Fetch, entries
-from ciml.core.manifest import Manifest, manifest_of, manifest_paths, stands_for
+from ciml.core.manifest import Manifest, manifest_of, manifest_paths, stands_for, taking
 from ciml.core.paths import folders, inside_fault, output_fault
 from ciml.core.results import Output
 from ciml.core.tree import SUBMODULE, TreeEntry
@@ -326,16 +326,8 @@ def pull(manifest: Manifest, data: DataFiles, supply: Bringing, *, force: bool =
     if found is not None and not force and not supply.keeps(found):
         raise RepositoryError(
             f"{manifest.path} was edited: it is not what {manifest.file} says, and would be replaced",
-            hint=f"{_taking(manifest)}; --force replaces it.",
+            hint=f"--force replaces it; {taking(manifest.path, source=manifest.source, md5=manifest.md5)}.",
         )
     output = supply.bring(manifest)
     data.place(msgspec.structs.replace(output, path=manifest.path))
     return True
-
-
-def _taking(manifest: Manifest) -> str:
-    """How an edit on disk becomes what the manifest says."""
-    if manifest.source:
-        return "What comes from S3 is changed there"
-    command = "dvc add" if manifest.md5 else "ciml data update"
-    return f"`{command} {shlex.quote(manifest.path)}` takes it as it is now"

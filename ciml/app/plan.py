@@ -17,6 +17,7 @@ from ciml.core.errors import ConfigurationError, RepositoryError, TrustError, Us
 from ciml.core.findings import suggestion
 from ciml.core.ids import CommitSha, RepoPath, StageName, is_commit_id
 from ciml.core.inputs import DataInput, TrackedInput
+from ciml.core.manifest import taking
 from ciml.core.params import differences
 from ciml.core.paths import folders
 from ciml.core.pipeline import Pipeline
@@ -35,7 +36,7 @@ class Prepared(Value, frozen=True, kw_only=True):
     reasons: Reasons
     evidence: LookedUp
     outputs: WorkTree | None
-    edited: tuple[RepoPath, ...] = ()
+    edited: tuple[DataInput, ...] = ()
     """Data that lies in the work tree and is not what its manifest says; sorted."""
 
     def anywhere(self) -> Prepared:
@@ -115,7 +116,7 @@ def wanted_stages(graph: Graph, targets: Sequence[StageName]) -> tuple[StageName
     return tuple(name for name in graph.order if name in needed)
 
 
-def edited_data(project: Project, graph: Graph) -> tuple[RepoPath, ...]:
+def edited_data(project: Project, graph: Graph) -> tuple[DataInput, ...]:
     """The data inputs that lie in the work tree and are not what their manifests say, sorted."""
     inputs = {
         item.stood_for: item
@@ -123,7 +124,7 @@ def edited_data(project: Project, graph: Graph) -> tuple[RepoPath, ...]:
         for item in inputs
         if isinstance(item, DataInput) and project.data is not None
     }
-    return tuple(sorted(path for path, item in inputs.items() if _is_edited(project, path, item)))
+    return tuple(item for path, item in sorted(inputs.items()) if _is_edited(project, path, item))
 
 
 def _is_edited(project: Project, path: RepoPath, item: DataInput) -> bool:
@@ -145,13 +146,17 @@ def refuse_edited(prepared: Prepared) -> None:
         RepositoryError: data was edited and its manifest was not.
     """
     if prepared.edited:
-        paths = shlex.join(prepared.edited)
-        verb = "is" if len(prepared.edited) == 1 else "are"
+        paths = [item.stood_for for item in prepared.edited]
         raise RepositoryError(
-            f"{', '.join(prepared.edited)} {verb} not what the manifest says",
-            hint=f"`ciml data pull {paths}` gets what it says, --force even over an edit; "
-            f"`ciml data update {paths}` takes it as it is now.",
+            f"{', '.join(paths)} {'is' if len(paths) == 1 else 'are'} not what the manifest says",
+            hint=f"`ciml data pull {shlex.join(paths)}` gets what it says, --force even over an edit; "
+            f"{'; '.join(dict.fromkeys(map(how_taken, prepared.edited)))}.",
         )
+
+
+def how_taken(item: DataInput) -> str:
+    """How an edit of an input on disk becomes what its manifest says, for hints."""
+    return taking(item.stood_for, source=item.source, md5=item.md5)
 
 
 def is_dirty(tree: Tree, graph: Graph) -> bool:

@@ -94,7 +94,7 @@ class Running:
 
     def refusal(self, prepared: Prepared) -> CimlError | None:
         """Why nothing of this run may be registered, or None where it may."""
-        dirty = (*self.project.tree.dirty, *prepared.edited) if prepared.dirty else ()
+        dirty = (*self.project.tree.dirty, *(item.stood_for for item in prepared.edited)) if prepared.dirty else ()
         return refusal(self.registries.standing(self.project.tree.commit, dirty))
 
     def record(self, made: Performance) -> RunTrace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import shlex
 
 from ciml.core.ids import Digest, RepoPath
 from ciml.core.results import Output
@@ -54,6 +55,20 @@ def stands_for(manifest: RepoPath) -> RepoPath | None:
         if manifest.endswith(suffix) and posixpath.basename(manifest) != suffix:
             return RepoPath(manifest.removesuffix(suffix))
     return None
+
+
+def taking(path: RepoPath, *, source: str | None, md5: str | None) -> str:
+    """How an edit on disk becomes what a manifest says, for hints.
+
+    Args:
+        path: of the data.
+        source: where the manifest says that the bytes are, besides the store.
+        md5: the name under which DVC knows them, where a pointer of its own is the manifest.
+    """
+    if source:
+        return "what comes from S3 is changed there"
+    command = "dvc add" if md5 else "ciml data update"
+    return f"`{command} {shlex.quote(path)}` takes it as it is now"
 
 
 def manifest_of(output: Output, path: RepoPath) -> Manifest:

@@ -723,10 +723,12 @@ def test_data_behind_a_pointer_of_dvc_runs(ciml: Calls) -> None:
     (ciml.path / "raw.csv").write_bytes(b"other")
     assert ciml.json("data", "status")["data"][0]["state"] == "edited"
     assert ciml.json("plan")["dirty"] is True
-    assert ciml("run").code == 4
+    refused = ciml("run")
+    assert (refused.code, "`dvc add raw.csv` takes it as it is now" in refused.err) == (4, True)
+    assert "`dvc add raw.csv` takes it as it is now" in ciml.ok("plan").err
     assert "dvc add raw.csv" in ciml("data", "update", "raw.csv").err
     assert "hint: `dvc add raw.csv` takes it as it is now" in ciml.ok("data", "status").out
-    assert "hint: `dvc add raw.csv` takes it as it is now" in ciml("data", "pull").err
+    assert "`dvc add raw.csv` takes it as it is now" in ciml("data", "pull").err
 
 
 def cached(ciml: Calls, data: bytes, suffix: str = "") -> str:

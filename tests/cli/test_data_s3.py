@@ -126,7 +126,10 @@ def test_an_edit_of_what_comes_from_s3(sourced: Calls) -> None:
     assert "hint: `ciml data pull --force data/raw` puts it back: what comes from S3 is changed there." in told
     assert "update" not in told
     refused = sourced("data", "pull")
-    assert (refused.code, "hint: What comes from S3 is changed there; --force replaces it." in refused.err) == (4, True)
+    assert (refused.code, "hint: --force replaces it; what comes from S3 is changed there." in refused.err) == (4, True)
+    refused = sourced("run")
+    assert (refused.code, "update" in refused.err) == (4, False)
+    assert "what comes from S3 is changed there" in refused.err
     sourced.ok("data", "pull", "--force")
     assert (sourced.path / "data/raw/a.csv").read_text() == "id,x\n1,2\n"
 

@@ -6,7 +6,7 @@ import shlex
 
 import click
 
-from ciml.app.plan import Prepared, plan, prepare
+from ciml.app.plan import Prepared, how_taken, plan, prepare
 from ciml.app.project import Project
 from ciml.cli import receipt
 from ciml.cli.console import Console
@@ -55,11 +55,10 @@ def command(
             return prepared, plan(project, prepared, targets=targets, force=force)
 
         served, (prepared, made) = planned(project, place.store, console, look)
-        for path in prepared.edited:
-            word = shlex.quote(path)
+        for item in prepared.edited:
             console.warn(
-                f"{path} is not what its manifest says: before a run, `ciml data pull {word}` gets what it says, "
-                f"or `ciml data update {word}` takes it as it is now"
+                f"{item.stood_for} is not what its manifest says: before a run, "
+                f"`ciml data pull {shlex.quote(item.stood_for)}` gets what it says; {how_taken(item)}"
             )
         show(made, console)
         # What is said of edited data depends on where the user stands, and a receipt holds for all folders.
