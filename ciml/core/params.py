@@ -106,7 +106,7 @@ def in_force(
         if name not in overrides:
             choice.give(name, value, ("profiles", profile_name or "", "params", name), "profile")
     for name, text in overrides.items():
-        choice.give(name, text, ("params", name) if name in declared else (), "-P")
+        choice.give(name, text, ("params", name) if name in declared else ("params",), "-P")
     for name, item in declared.items():
         if item.default is None and name not in choice.chosen and name not in overrides:
             found.add(("params", name), NOT_GIVEN, f"add a default, or -P {name}=VALUE")
