@@ -18,14 +18,11 @@ from typing import TYPE_CHECKING
 
 from ciml.adapters.outbox import Outbox, Pending
 from ciml.core.address import NAMES, is_credential_service
-from ciml.core.alert import Alert, Delivery, NotSent, Sent
+from ciml.core.alert import VARIABLE, Alert, Delivery, NotSent, Sent
 from ciml.core.value import Value
 
 if TYPE_CHECKING:
     from apprise.plugins import NotifyBase
-
-VARIABLE = "CIML_ALERT_URLS"
-"""The environment variable with Apprise URLs, apart by white space or commas."""
 
 
 class Limits(Value, frozen=True, kw_only=True):

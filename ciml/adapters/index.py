@@ -17,6 +17,7 @@ from ciml.adapters import files
 from ciml.adapters.files import Signature
 from ciml.core.ids import Digest, GitOid, RepoPath
 from ciml.core.imports import ImportedName
+from ciml.core.manifest import Manifest
 from ciml.core.pipeline import Pipeline
 from ciml.core.results import Output
 from ciml.core.value import Value
@@ -66,6 +67,8 @@ class Index:
         self._placed_changed = False
         self._digests: dict[GitOid, tuple[Digest, int]] | None = None
         self._digests_before = 0
+        self._manifests: dict[Digest, Manifest] | None = None
+        self._manifests_before = 0
         self._pointers: dict[Digest, Output] | None = None
         self._pointers_before: dict[Digest, Output] = {}
         self._parts: dict[str, Output] | None = None
@@ -100,6 +103,14 @@ class Index:
         return self._digests
 
     # Data.
+
+    @property
+    def manifests(self) -> dict[Digest, Manifest]:
+        """Digest of a manifest's name and text -> what it says; the caller adds to it."""
+        if self._manifests is None:
+            self._manifests = self._load("manifests", dict[Digest, Manifest]) or {}
+            self._manifests_before = len(self._manifests)
+        return self._manifests
 
     @property
     def pointers(self) -> dict[Digest, Output]:
@@ -166,6 +177,8 @@ class Index:
             self._save("imports", self._imports)
         if self._digests is not None and len(self._digests) != self._digests_before:
             self._save("digests", self._digests)
+        if self._manifests is not None and len(self._manifests) != self._manifests_before:
+            self._save("manifests", self._manifests)
         if self._pointers is not None and self._pointers != self._pointers_before:
             self._save("pointers", self._pointers)
         if self._parts is not None and len(self._parts) != self._parts_before:

@@ -9,8 +9,6 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from ciml.adapters.typed import read
-from ciml.adapters.yaml import compose
 from ciml.core.document import Keys
 from ciml.core.errors import ConfigurationError, Problem
 from ciml.core.ids import Digest, RepoPath, is_digest
@@ -162,6 +160,10 @@ def _pointer_problem(pointer: _Pointer, file: RepoPath, path: RepoPath) -> Probl
 
 def _typed(text: bytes, file: RepoPath, kind: type[_T], *, lenient: bool = False) -> _T:
     """The file as a value; `lenient` passes over keys that are not known, such as another tool's."""
+    # Most manifests were read before and are only remembered: YAML costs those who read one.
+    from ciml.adapters.typed import read
+    from ciml.adapters.yaml import compose
+
     value, problems, _ = read(compose(text, file=file), kind, file=file)
     wrong = [problem for problem in problems if not lenient or "unknown key" not in problem.message]
     if value is None or wrong:

@@ -112,12 +112,13 @@ def tell(alerts: Callable[[], Iterable[Alert]], place: Place, environ: Mapping[s
         environ: has the addresses.
         console: where warnings go.
     """
-    from ciml.adapters.alerts import VARIABLE, Alerts
-    from ciml.core.alert import NotSent
+    from ciml.core.alert import VARIABLE, NotSent
 
     urls = environ.get(VARIABLE, "")
     if not urls.strip():
         return
+    from ciml.adapters.alerts import Alerts
+
     for outcome in Alerts(f"{place.state}/outbox", urls).send(tuple(alerts())):
         if isinstance(outcome, NotSent):
             console.warn(f"an alert was not sent to {outcome.target}: {outcome.reason}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from ciml.adapters.datatree import DataTree
-from ciml.adapters.manifests import parse
 from ciml.adapters.stores.local import LocalStore
 from ciml.app import data as cases
 from ciml.app.faults import Faults
@@ -17,7 +17,7 @@ from ciml.app.source import Source
 from ciml.app.supply import Pointers, Supply
 from ciml.cli.invocation import Invocation
 from ciml.cli.storing import personal_store
-from ciml.cli.wiring import Documents, Place
+from ciml.cli.wiring import Documents, Place, read_manifest
 from ciml.core.changes import CONFIGURATION
 from ciml.core.errors import ConfigurationError
 from ciml.core.ids import RepoPath
@@ -81,7 +81,8 @@ class Supplying:
 
     def manifests(self, texts: Sequence[str], faults: Faults) -> list[Manifest]:
         """The manifests that the user means, or all; those that cannot be read are faults."""
-        return cases.readable(self.tree, parse, [self.path(text) for text in texts], faults)
+        read = partial(read_manifest, self._place.index)
+        return cases.readable(self.tree, read, [self.path(text) for text in texts], faults)
 
     def source(self, address: S3Address) -> Source:
         """Where data comes from."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform as host
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -136,9 +136,7 @@ class Documents:
 
     def manifest(self, text: bytes, file: RepoPath) -> Manifest:
         """A data manifest."""
-        from ciml.adapters.manifests import parse
-
-        return parse(text, file)
+        return read_manifest(self._index, text, file)
 
     def params(self, tree: Tree, file: RepoPath) -> dict[str, ParamValue]:
         """The leaves of a params file as it is in a tree; none where there is no such file."""
@@ -155,13 +153,28 @@ class Documents:
         return dump(path, tree)
 
 
+def read_manifest(index: Index, text: bytes, file: RepoPath) -> Manifest:
+    """A data manifest; what was read before is not read again.
+
+    Raises:
+        ConfigurationError: with every problem, located.
+    """
+    known, name = index.manifests, digest("ciml/manifest/1", file, text.hex())
+    if name not in known:
+        from ciml.adapters.manifests import parse
+
+        known[name] = parse(text, file)
+    return known[name]
+
+
 def _fingerprint(data: bytes | None) -> Digest | None:
     return digest("ciml/file/1", data.hex()) if data is not None else None
 
 
 def worker_platform() -> str:
     """System and architecture of this machine, as keys name them."""
-    return f"{host.system().lower()}-{host.machine().lower()}"
+    host = os.uname()
+    return f"{host.sysname.lower()}-{host.machine.lower()}"
 
 
 @contextmanager

@@ -17,6 +17,9 @@ from ciml.core.verdict import Finding
 LONGEST = 200
 """Characters of one free text."""
 
+VARIABLE = "CIML_ALERT_URLS"
+"""The environment variable with Apprise URLs, apart by white space or commas."""
+
 
 class Occasion(StrEnum):
     """What alerts are about; `alerts:` in ciml.yaml names them."""

@@ -8,9 +8,11 @@ from pathlib import Path
 from ciml.adapters.index import CompiledPipeline, Index
 from ciml.core.ids import Digest, GitOid, RepoPath, StageName
 from ciml.core.imports import ImportedName
+from ciml.core.manifest import Manifest
 from ciml.core.pipeline import Pipeline, Stage
 
 NAME, A, B = Digest("1" * 64), Digest("a" * 64), Digest("b" * 64)
+MANIFEST = Manifest(file=RepoPath("d.manifest.yaml"), path=RepoPath("d"), digest=B, size=1, files=1, directory=False)
 
 
 def index(tmp_path: Path, tree: str = "tree") -> Index:
@@ -45,8 +47,10 @@ def test_imports_and_digests_are_kept_by_flush(tmp_path: Path) -> None:
     oid = GitOid("c" * 40)
     memory.imports[oid] = (ImportedName("os"), ImportedName("net", 1, True))
     memory.digests[oid] = (A, 7)
+    memory.manifests[A] = MANIFEST
     assert index(tmp_path).imports == {}
     memory.flush()
+    assert index(tmp_path).manifests == {A: MANIFEST}
     assert index(tmp_path).imports == {oid: (ImportedName("os"), ImportedName("net", 1, True))}
     assert index(tmp_path).digests == {oid: (A, 7)}
 

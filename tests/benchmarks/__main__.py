@@ -23,10 +23,9 @@ def main() -> int:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="ciml-bench-") as scratch:
         for name in arguments.case or CASES:
-            rows.extend(_measured(name, Path(scratch) / name, Size(full=arguments.full, runs=arguments.runs)))
-    print()
-    print(table.text(rows))
-    print()
+            made = list(_measured(name, Path(scratch) / name, Size(full=arguments.full, runs=arguments.runs)))
+            print(f"\n{table.text(made)}\n", flush=True)
+            rows += made
     print(table.summary(rows))
     return 1 if any(row.problem for row in rows) else 0
 

@@ -7,13 +7,15 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.cli.calls import Calls
+from tests.cli.calls import Calls, environment
 from tests.cli.test_json import fields, promised
 from tests.repobuilder import RepoBuilder
 
@@ -51,6 +53,27 @@ def state_of(ciml: Calls, path: str) -> str:
     """The state of one, whatever is wrong with others."""
     [found] = ciml.json("data", "status", path)["data"]
     return str(found["state"])
+
+
+def test_a_manifest_is_read_once(added: Calls, tmp_path: Path) -> None:
+    """Where it is known by its name and text, no YAML is read; an edit of it is seen all the same."""
+    added.ok("data", "status")
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "ciml", "data", "status"],
+        cwd=added.path,
+        env=environment(HOME=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "up to date" in told.stdout
+    imported = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
+    assert "yaml" not in imported and "msgspec" in imported
+    file = added.path / "data/raw.manifest.yaml"
+    file.write_text(file.read_text().replace("files: 2", "files: 3"))
+    assert state(added) == "misdescribed"
+    file.write_text(file.read_text().replace("files: 3", "files: many"))
+    assert added("data", "status").code == 3
 
 
 # Adding.

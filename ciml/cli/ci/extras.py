@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from ciml.adapters.alerts import VARIABLE
 from ciml.adapters.signing import KEY_VARIABLE
 from ciml.cli.ci.call import Call
+from ciml.core.alert import VARIABLE
 from ciml.core.errors import MissingExtraError
 
 

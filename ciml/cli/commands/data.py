@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from ciml.adapters.manifests import dump, parse
+from ciml.adapters.manifests import dump
 from ciml.app import data as cases
 from ciml.app.datadiff import difference
 from ciml.app.faults import Faults
@@ -18,7 +18,7 @@ from ciml.cli.group import Commands
 from ciml.cli.invocation import Invocation
 from ciml.cli.moving import Moving
 from ciml.cli.supplying import Supplying
-from ciml.cli.wiring import Place, open_place
+from ciml.cli.wiring import Place, open_place, read_manifest
 from ciml.core.amounts import bytes_text, files_text, some_of
 from ciml.core.dataset import DataDifference, DataStatus
 from ciml.core.errors import ConfigurationError, ExitCode, UsageError
@@ -272,7 +272,11 @@ def diff(invocation: Invocation, before: str, after: str | None, path: str | Non
         files = [cases.manifest_files(side) for side in sides]
         wanted = cases.chosen({*files[0], *files[1]}, [at.path(path)] if path else [])
         old, new = (
-            {name: parse(side.read(those[name]) or b"", those[name]) for name in wanted if name in those}
+            {
+                name: read_manifest(place.index, side.read(those[name]) or b"", those[name])
+                for name in wanted
+                if name in those
+            }
             for side, those in zip(sides, files, strict=True)
         )
         found = [difference(name, old.get(name), new.get(name), at.supply.listing, at.supply.bring) for name in wanted]
