@@ -154,3 +154,12 @@ def test_c036_failed_jobs_are_run_again(team: Team) -> None:
     assert (team.versions(), team.champion()) == ([1], 1)
     assert team.hub.rerun(run, "ciml").conclusion == "success", run.explain()
     assert (team.versions(), len(entries(team.hub.bare, Registration, team.model))) == ([1], 1)
+
+
+def test_c036_what_a_cancelled_job_left_of_the_registry_is_mended_by_the_next_attempt(team: Team) -> None:
+    """Cut short after the ledger was written: run again, the registry's alias is where the ledger has it."""
+    run = team.begin()
+    worked(run, "plan train score words ciml")
+    team.lose_aliases(team.model)
+    assert team.hub.rerun(run, "ciml").conclusion == "success", run.explain()
+    assert (team.alias(), len(entries(team.hub.bare, Registration, team.model))) == (1, 1)

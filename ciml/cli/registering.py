@@ -45,15 +45,27 @@ class Registering:
 
     def known(self, model: Model) -> Registered | None:
         """The version that the commit's recipe has already, where its bytes are not here and need not be."""
-        graph = self._prepared.graph
-        state = self.registries.read(model.name)
-        version = state.recipes.get(recipe_of(model, graph))
-        if version is None or isinstance(self._states[maker_of(model, graph)], Known):
+        if isinstance(self._states[maker_of(model, self._prepared.graph)], Known):
             return None
-        ledger, registry = self.registries.ledger(model.name), self.registries.registry
-        upheld(version, ledger=ledger, registry=registry, state=state, alias=model.champion.alias)
+        version = self.uphold(model)
+        if version is None:
+            return None
         uri = f"models:/{model.name}/{version}"
         return Registered(name=model.name, version=version, created=False, promoted=False, uri=uri)
+
+    def uphold(self, model: Model) -> int | None:
+        """The version that the commit's recipe has already, once the registry shows what the ledger says of the model.
+
+        Raises:
+            IntegrityError: the registry's version is not the one that was registered.
+            ServiceError: the registry fails.
+        """
+        state = self.registries.read(model.name)
+        version = state.recipes.get(recipe_of(model, self._prepared.graph))
+        if version is not None:
+            ledger, registry = self.registries.ledger(model.name), self.registries.registry
+            upheld(version, ledger=ledger, registry=registry, state=state, alias=model.champion.alias)
+        return version
 
     def judged(self, models: list[Model], *, anew: bool) -> tuple[tuple[Judged, ...], RunTrace]:
         """What the gates say of the commit's results, and the record of these.

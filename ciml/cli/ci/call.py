@@ -191,6 +191,11 @@ class Call:
         return self.rights.registers and self.registries.uri is not None
 
     @property
+    def resumes(self) -> bool:
+        """Whether an earlier attempt at this run may have been cut short between the ledger and the registry."""
+        return self.registers and self.event.run.attempt > 1
+
+    @property
     def may_lack_champion(self) -> bool:
         """Whether a champion that cannot be read here is no failure: nobody registers here anyhow."""
         return not self.registers

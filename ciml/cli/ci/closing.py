@@ -92,17 +92,19 @@ class Closing:
 
     def _register(self, made: Performance, run: RunTrace) -> None:
         call = self._call
-        open_ = [item for item in made.judged if item.model.name not in call.choice.settled]
-        if not (open_ and call.rights.registers):
-            self._look_up(made.judged)
-            return
-        self._look_up([item for item in made.judged if item.model.name in call.choice.settled])
-        if call.registries.uri is None:
+        closed = call.choice.settled if call.rights.registers else {item.model.name for item in made.judged}
+        open_ = [item for item in made.judged if item.model.name not in closed]
+        self._look_up([item for item in made.judged if item.model.name in closed])
+        if open_ and call.registries.uri is None:
             call.notices.append(f"Nothing is registered: no registry is named. {NO_REGISTRY}")
             return
-        if refusal := self._running.refusal(call.prepared):
+        if open_ and (refusal := self._running.refusal(call.prepared)):
             raise refusal
+        if not (open_ or call.resumes):
+            return
         registering = Registering(self._running, call.prepared)
+        for item in made.judged if call.resumes else ():
+            registering.uphold(item.model)
         for item in open_:
             outcome = registering.known(item.model) or registering.register(item, run, override=None)
             self.became[item.model.name] = _became(outcome)

@@ -21,7 +21,7 @@ def require_extras(call: Call) -> None:
     """
     judges = any(name not in call.choice.settled for name in call.project.pipeline.models)
     environ = call.invocation.environ
-    registers = judges and call.registers
+    registers = (judges and call.registers) or call.resumes
     tells = (judges or bool(call.choice.jobs)) and bool(environ.get(VARIABLE, "").strip())
     wanted = {
         "mlflow": ("mlflow", registers),
