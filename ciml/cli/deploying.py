@@ -164,9 +164,7 @@ class Deploying:
             raise IntegrityError(f"the order {order.name} is for a model that ciml.yaml does not have")
         targets = {target.name: target for target in model.deploy}
         state = self._registries.read(order.model)
-        if order.run != event.run.id:
-            raise IntegrityError(f"the order {order.name} is of the run {order.run or '?'}, and not of this one")
-        if fault := order_fault(order, state, targets, tag=event.tag, head=event.head):
+        if fault := order_fault(order, state, targets, tag=event.tag, head=event.head, run=event.run.id):
             raise fault
 
     @contextmanager

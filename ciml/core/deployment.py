@@ -156,6 +156,7 @@ def order_fault(
     *,
     tag: str | None,
     head: CommitSha | None,
+    run: str,
 ) -> CimlError | None:
     """Why an order is not one that ledger and ciml.yaml bear out (any more), or None where it is.
 
@@ -165,6 +166,7 @@ def order_fault(
         targets: the model's environments, as ciml.yaml has them at the order's commit.
         tag: that the event is about; None where champions are followed.
         head: the tag's commit, whose commands are run.
+        run: of the CI service, that carries it out.
     """
     record = state.versions.get(order.version)
     wrong = {
@@ -172,6 +174,7 @@ def order_fault(
         "its version": record is None,
         "its files": record is not None and record.artifact.digest != order.artifact.digest,
         "its target": targets.get(order.environment) != order.target,
+        "its run": order.run != run,
         "its tag": order.ref != (tag or ""),
         "its commit": order.commit != (head if tag else record and record.commit),
     }

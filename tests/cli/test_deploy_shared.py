@@ -162,7 +162,7 @@ def test_a_release_over_three_jobs(
         with pytest.raises(IntegrityError, match="its target"):
             target.carry_out(msgspec.structs.replace(order, target=elsewhere), handed_on=tagged)
         another = msgspec.structs.replace(tagged, run=Run(id="9"))
-        with pytest.raises(IntegrityError, match="and not of this one"):
+        with pytest.raises(IntegrityError, match="its run"):
             target.carry_out(order, handed_on=another)
         with pytest.raises(IntegrityError, match="for a model that ciml"):
             target.carry_out(msgspec.structs.replace(order, model=ModelName("../other")), handed_on=tagged)

